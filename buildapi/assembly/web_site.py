@@ -77,11 +77,15 @@ from buildapi.web.selfserve.reads import SelfServeReads, documentation
 from buildapi.web.selfserve.request_actions import RequestActions
 from buildapi.web.selfserve.revision_actions import RevisionActions
 from buildapi.web.selfserve.revision_waiter import RevisionWaiter
+from buildapi.web.selfserve.row_pushes import RowPushes
 from buildapi.web.selfserve.submission import JobDispatcher, JobSubmitter
 from buildapi.web.selfserve.token_routes import TokenRoutes
 
 REPORTS_KEPT = 20
 """Maximum number of reports in the cache."""
+
+PUSHES_SHARE = 0.2
+"""Share of the time limit of a response that the read of the pushes of its rows may take."""
 
 REPORT_ROWS_KEPT = 200_000
 """Maximum number of rows of all cached reports."""
@@ -175,6 +179,7 @@ class WatchedTrail:
 def live_answers(config: Config, clock: Clock, site: SiteAdapters) -> LiveAnswers:
     """Create the cache of responses, the waiter for jobs and the event streams."""
     limits = config.limits
+    pushes = row_pushes(config, clock, site)
     shares = StreamLimits(limits.listeners, limits.listeners_per_user, limits.listeners_per_address)
     cache = json_cache(clock.reactor.seconds, config.web.cache_seconds)
     return LiveAnswers(
@@ -185,11 +190,19 @@ def live_answers(config: Config, clock: Clock, site: SiteAdapters) -> LiveAnswer
         EventStreams(
             clock.reactor,
             site.directory,
-            FarmChanges(site.directory, site.dialect.builds),
+            FarmChanges(site.directory, site.dialect.builds, pushes),
             JobChanges(site.store),
             shares,
         ),
     )
+
+
+def row_pushes(
+    config: Config, clock: Clock, site: SiteAdapters, share: float = PUSHES_SHARE
+) -> RowPushes:
+    """Create the reader of the pushes of rows; ``share`` is that of the time of an answer."""
+    limit = Deadline(clock.reactor, config.web.answer_seconds * share)
+    return RowPushes(site.dialect.pushes, site.directory, limit)
 
 
 def page_renderer(config: Config, clock: Clock, directory: Directory) -> SelfServePages:
@@ -245,9 +258,12 @@ def web_site(
     looking, recording = part(shares.looking), part(shares.recording)
 
     home = Home(directory, summary, store, live.cache, pages, health, part(shares.home))
-    reads = SelfServeReads(directory, builds, live.cache, pages, zone, now, live.revisions)
+    of_rows = row_pushes(config, clock, site)
+    reads = SelfServeReads(directory, builds, live.cache, pages, zone, now, live.revisions, of_rows)
     jobs = JobPages(store, live.waiter, live.cache, pages, zone, limits.jobs_page)
-    farm_views = FarmViews(directory, dialect.farm_reads, dialect.recent_builds, live.cache, pages)
+    farm_views = FarmViews(
+        directory, dialect.farm_reads, dialect.recent_builds, live.cache, pages, of_rows
+    )
     reports = report_server(config, clock, directory, pages, classification)
 
     quota = BuildQuota(

@@ -17,9 +17,12 @@ from buildapi.interfaces import Directory, FarmReads, RecentBuilds
 from buildapi.ops.metrics import Metrics
 from buildapi.web.farm.views import FarmViews
 from buildapi.web.http.connection import Traffic
+from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.json_body import json_cache
 from buildapi.web.http.routes import Route
+from buildapi.web.selfserve.row_pushes import RowPushes
 from tests.golden.client import Answer, ask
+from tests.web.farm import MemoryBuilds, MemoryPushes
 
 JSON = {"Accept": "application/json"}
 
@@ -51,7 +54,8 @@ async def serving(
     config, times = site_config(zone), clock(lambda: now)
     answers = json_cache(times.reactor.seconds, config.web.cache_seconds)
     shown = page_renderer(config, times, directory)
-    pages = FarmViews(directory, reads, recent, answers, shown)
+    pushes = RowPushes(MemoryPushes(MemoryBuilds({}, {})), directory, Deadline(times.reactor, 10))
+    pages = FarmViews(directory, reads, recent, answers, shown, pushes)
     async with on_port(pages.routes(), config, times) as port:
         yield port
 

@@ -22,6 +22,7 @@ ADDITIVE = {
     "error": ("code",),
     "accepted": ("msg", "warnings"),
     "message": ("trace", "identity"),
+    "row": ("author", "comments"),
     "report": ("items", "warnings", "agent", "trace", "identity", "revision"),
 }
 """Keys that we add: by what they are added to.  Nothing else may be there that was not."""
@@ -32,7 +33,7 @@ def read_differences(case: Mapping[str, Any], answer: Answer) -> dict[str, str]:
     found = _head(case["status"], case["content_type"], case.get("location"), answer)
     if case["kind"] == "json" and "type" not in found:
         old = normal(_whole_names(owned(case)))
-        new = normal(_without_additions(json.loads(answer.body)))
+        new = normal(without_additions(json.loads(answer.body)))
         found |= unequal("body", old, new)
     return found
 
@@ -43,7 +44,7 @@ def response_differences(response: Mapping[str, Any], answer: Answer) -> dict[st
     kind = headers.get("content-type", "").partition(";")[0]
     found = _head(response["status"], kind, headers.get("location"), answer)
     if isinstance(response["body"], dict) and "type" not in found:
-        new = _without_additions(json.loads(answer.body))
+        new = without_additions(json.loads(answer.body))
         found |= unequal("body", normal(response["body"]), normal(new))
     return found
 
@@ -75,17 +76,25 @@ def _shown(value: Any) -> str:
 # --- additions of ours
 
 
-def _without_additions(value: Any) -> Any:
+def without_additions(value: Any) -> Any:
+    """Return an answer without the keys that we add to what is in it."""
     if isinstance(value, list):
-        return [_without_additions(item) for item in value]
+        return [without_additions(item) for item in value]
     if not isinstance(value, dict):
         return value
     if "complete_data" in value:
         job = _strip(value, "job")
         return job | {"complete_data": _strip(job["complete_data"], "report")}
-    if value.get("status") == "FAILED":
-        return _strip(value, "error")
-    return _strip(value, "accepted") if value.get("status") == "OK" else value
+    kind = _kind(value)
+    if kind is None:
+        return {key: without_additions(item) for key, item in value.items()}
+    return _strip(value, kind)
+
+
+def _kind(value: Mapping[str, Any]) -> str | None:
+    if "buildername" in value:
+        return "row"
+    return {"FAILED": "error", "OK": "accepted"}.get(str(value.get("status")))
 
 
 def _strip(value: Any, kind: str) -> Any:

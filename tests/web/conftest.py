@@ -54,6 +54,7 @@ from tests.web.farm import (
     MemoryFactsReader,
     MemoryFarmReads,
     MemoryJobs,
+    MemoryPushes,
     MemoryTextLimits,
 )
 from tests.web.memorytokens import MemoryGroups, MemoryTokens, Time
@@ -170,6 +171,7 @@ class Served:
     in_flight: set[Any]
     directory: MemoryDirectory
     builds: MemoryBuilds
+    pushes: MemoryPushes
     observer: MemoryFactsReader
     limits: MemoryTextLimits
     watch: JobWaiter
@@ -316,6 +318,7 @@ def build(settings: Settings) -> Served:
         traffic.requests,
         directory,
         builds,
+        dialect.pushes,
         dialect.facts,
         dialect.text_limits,
         live.waiter,

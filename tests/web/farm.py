@@ -340,11 +340,15 @@ USER_MAX = 200
 
 @attrs.define
 class MemoryPushes:
-    """The role Pushes over the rows of ``builds``; ``of_files`` are of changes."""
+    """The role Pushes over the rows of ``builds``; ``of_files`` are of changes.
+
+    ``changing`` is what reads of changes do next: those come beside reads of the builds.
+    """
 
     builds: MemoryBuilds
     known: Sequence[Change] = ()
     of_files: Mapping[int, Sequence[str]] = attrs.field(factory=dict)
+    changing: Failing = attrs.field(factory=Failing)
 
     async def pushes(self, wanted: PushFilter, limit: int) -> PushPage:
         await self.builds.failing.happen("pushes", wanted, limit)
@@ -370,7 +374,7 @@ class MemoryPushes:
         return found
 
     async def changes(self, revisions: Collection[str]) -> Mapping[str, Sequence[Change]]:
-        await self.builds.failing.happen("changes", tuple(revisions))
+        await self.changing.happen("changes", tuple(revisions))
         ordered = sorted(self.known, key=lambda c: (c.when, c.id))
         found = {r: [c for c in ordered if c.revision == r] for r in revisions}
         return {revision: changes for revision, changes in found.items() if changes}

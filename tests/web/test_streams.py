@@ -16,6 +16,7 @@ from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 
 from buildapi.errors import BadRequest, Unavailable
+from buildapi.model.pushes import Change
 from buildapi.model.records import JobRecord
 from buildapi.web.events import changes as changes_module
 from buildapi.web.events import streams as module
@@ -30,12 +31,23 @@ from buildapi.web.events.streams import (
 )
 from buildapi.web.http.auth import NOBODY, Identity
 from buildapi.web.http.call import Call
+from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.form import Form
+from buildapi.web.selfserve.row_pushes import RowPushes
 from tests.reactor import twisted_test, until
 from tests.web.asking import failed, result
 from tests.web.client import request as spelled
 from tests.web.conftest import ZOE, Serve, Served
-from tests.web.farm import NOW, MemoryBuilds, MemoryDirectory, MemoryJobs, a_request, database_down
+from tests.web.farm import (
+    NOW,
+    PENDING,
+    MemoryBuilds,
+    MemoryDirectory,
+    MemoryJobs,
+    MemoryPushes,
+    a_request,
+    database_down,
+)
 
 COMPLETE = {"complete": True, "complete_at": NOW, "results": 0}
 
@@ -103,12 +115,15 @@ class Around:
     most: int = 3
     builds: MemoryBuilds = attrs.field(factory=MemoryBuilds.small)
     jobs: MemoryJobs = attrs.field(factory=MemoryJobs)
+    pushes: MemoryPushes = attrs.field(init=False)
     events: EventStreams = attrs.field(init=False)
     streams: list[Deferred[bytes]] = attrs.field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         directory = MemoryDirectory()
-        farm, jobs = FarmChanges(directory, self.builds), JobChanges(self.jobs)
+        self.pushes = MemoryPushes(self.builds)
+        pushes = RowPushes(self.pushes, directory, Deadline(self.clock, 10))
+        farm, jobs = FarmChanges(directory, self.builds, pushes), JobChanges(self.jobs)
         self.events = EventStreams(
             self.clock, directory, farm, jobs, StreamLimits(*[self.most] * 3)
         )
@@ -187,6 +202,14 @@ def test_a_build_is_told_from_its_beginning_to_its_end(around: Around) -> None:
     around.change(22, **COMPLETE)
     around.poll()
     assert [(k, d["status"]) for k, d in line.told()] == [("build", 0)]
+
+
+def test_an_event_says_whose_push_it_is_about(around: Around) -> None:
+    line = around.listen()
+    around.pushes.known = [Change(1, "try", PENDING.revision or "", "ann", "fix\nmore", NOW)]
+    around.change(priority=1)
+    around.poll()
+    assert [(d["author"], d["comments"]) for _, d in line.told()[1:]] == [("ann", "fix")]
 
 
 def test_a_request_that_is_dropped_is_told_as_complete(around: Around) -> None:

@@ -8,11 +8,13 @@ import attrs
 from twisted.internet import defer
 
 from buildapi.interfaces import Builds, Directory, JobStore
+from buildapi.jobs.push_index import PushIndex
 from buildapi.model.branches import Branches
 from buildapi.model.records import BranchDay, Build, BuildRequest, JobRecord
 from buildapi.model.row_marks import RowMarks, appeared_ids, changed_ids, lowest_id
 from buildapi.web.events.event_buffer import BUILD, JOB, REQUEST, Event
 from buildapi.web.http.json_body import encode
+from buildapi.web.selfserve.row_pushes import RowPushes
 from buildapi.web.selfserve.serializers import alone_json, build_json, job_json
 
 JOBS_MAX = 500
@@ -32,6 +34,7 @@ class FarmChanges:
 
     _directory: Directory
     _builds: Builds
+    _row_pushes: RowPushes
     _seen: RowMarks | None = attrs.field(default=None, init=False)
 
     def forget(self) -> None:
@@ -52,10 +55,11 @@ class FarmChanges:
             raise TooManyChangesError
         found = await self._builds.of_requests(changed) if changed else BranchDay((), ())
         branches = self._directory.branches()
+        pushes = await self._row_pushes.of(found.revisions)
         self._seen = now
-        made = [_of_build(branches, b) for b in reversed(found.builds)]
+        made = [_of_build(branches, b, pushes) for b in reversed(found.builds)]
         # Pending requests last: one may wait again whose build has just ended.
-        return [*made, *(_of_request(branches, r) for r in found.pending)]
+        return [*made, *(_of_request(branches, r, pushes) for r in found.pending)]
 
 
 @attrs.define
@@ -98,16 +102,16 @@ def changed_jobs(before: RowMarks | None, now: RowMarks) -> Sequence[int]:
     return sorted(id_ for id_ in appeared_ids(before, now) if id_ >= oldest)
 
 
-def _of_build(branches: Branches, build: Build) -> Event:
+def _of_build(branches: Branches, build: Build, pushes: PushIndex) -> Event:
     first = build.requests[0]
     branch = branches.owner(first.branch)
-    data = encode({**build_json(build), "branch_name": branch})
+    data = encode({**build_json(build, pushes), "branch_name": branch})
     return Event(BUILD, data, branch, first.revision)
 
 
-def _of_request(branches: Branches, request: BuildRequest) -> Event:
+def _of_request(branches: Branches, request: BuildRequest, pushes: PushIndex) -> Event:
     branch = branches.owner(request.branch)
-    data = encode({**alone_json(request), "branch_name": branch})
+    data = encode({**alone_json(request, pushes), "branch_name": branch})
     return Event(REQUEST, data, branch, request.revision)
 
 

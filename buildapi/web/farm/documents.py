@@ -11,7 +11,7 @@ from typing import Annotated, NotRequired, TypedDict
 from msgspec import Meta
 
 from buildapi.jobs.farm_summary import FarmSummary
-from buildapi.web.selfserve.documents import Epoch, JobDocument
+from buildapi.web.selfserve.documents import Epoch, JobDocument, PushAuthor, PushSubject
 
 
 class PendingItem(TypedDict):
@@ -21,6 +21,8 @@ class PendingItem(TypedDict):
     buildername: str
     submitted_at: Epoch
     claimed_by_name: NotRequired[str]
+    author: NotRequired[PushAuthor]
+    comments: NotRequired[PushSubject]
 
 
 class RunningItem(TypedDict):
@@ -35,6 +37,8 @@ class RunningItem(TypedDict):
     start_time: Epoch
     submitted_at: Epoch
     last_heartbeat: Epoch
+    author: NotRequired[PushAuthor]
+    comments: NotRequired[PushSubject]
 
 
 class RevisionItem(TypedDict):
@@ -50,6 +54,8 @@ class RevisionItem(TypedDict):
     finish_time: Epoch | None
     number: int | None
     results: int | None
+    author: NotRequired[PushAuthor]
+    comments: NotRequired[PushSubject]
 
 
 PendingLists = dict[str, dict[str, list[PendingItem]]]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from buildapi.jobs.farm_views import UNKNOWN, branch_namer, waiting_entries
+from buildapi.jobs.push_index import NO_PUSHES, PushIndex
 from buildapi.model.farm_rows import (
     PendingEntry,
     PushCounts,
@@ -40,23 +41,32 @@ class Sourced(Protocol):
 
 
 S = TypeVar("S", bound=Sourced)
-D = TypeVar("D")
+D = TypeVar("D", PendingItem, RunningItem, RevisionItem)
 
 
 def nested(
-    names: Iterable[str], items: Iterable[S], shape: Callable[[S], D]
+    names: Iterable[str], items: Iterable[S], shape: Callable[[S], D], pushes: PushIndex
 ) -> dict[str, dict[str, list[D]]]:
-    """Group items by branch and revision, sorted by both; ``names`` are the known branches."""
+    """Group items by branch and revision, sorted by both; ``names`` are the known branches.
+
+    Those whose push is known have its ``author`` and ``comments``.
+    """
     name, found = branch_namer(names), dict[str, dict[str, list[D]]]()
     for item in items:
+        shaped = shape(item)
+        first = pushes.first(item.branch, item.revision)
+        if first is not None:
+            shaped["author"], shaped["comments"] = first.author, first.subject
         revisions = found.setdefault(name(item.branch), {})
-        revisions.setdefault(item.revision or UNKNOWN, []).append(shape(item))
+        revisions.setdefault(item.revision or UNKNOWN, []).append(shaped)
     return {branch: dict(sorted(found[branch].items())) for branch in sorted(found)}
 
 
-def pending_json(names: Iterable[str], found: Iterable[PendingEntry]) -> PendingLists:
+def pending_json(
+    names: Iterable[str], found: Iterable[PendingEntry], pushes: PushIndex = NO_PUSHES
+) -> PendingLists:
     """Return open requests without a build as JSON; claimed ones have ``claimed_by_name``."""
-    return nested(names, found, _pending_entry)
+    return nested(names, found, _pending_entry, pushes)
 
 
 def _pending_entry(entry: PendingEntry) -> PendingItem:
@@ -71,9 +81,11 @@ def _pending_entry(entry: PendingEntry) -> PendingItem:
     return shaped
 
 
-def running_json(names: Iterable[str], found: Iterable[RunningBuild]) -> RunningLists:
+def running_json(
+    names: Iterable[str], found: Iterable[RunningBuild], pushes: PushIndex = NO_PUSHES
+) -> RunningLists:
     """Return running builds as JSON; ``revision`` is null where the key above is ``Unknown``."""
-    return nested(names, found, _running_entry)
+    return nested(names, found, _running_entry, pushes)
 
 
 def _running_entry(build: RunningBuild) -> RunningItem:
@@ -91,12 +103,14 @@ def _running_entry(build: RunningBuild) -> RunningItem:
     }
 
 
-def revision_json(names: Iterable[str], found: Sequence[RevisionEntry]) -> FoundRevision:
+def revision_json(
+    names: Iterable[str], found: Sequence[RevisionEntry], pushes: PushIndex = NO_PUSHES
+) -> FoundRevision:
     """Return a revision as JSON; each waiting request is in ``pending`` once, even if retried."""
     names = list(names)
     return {
-        "all": nested(names, found, _revision_entry),
-        "pending": pending_json(names, waiting_entries(found)),
+        "all": nested(names, found, _revision_entry, pushes),
+        "pending": pending_json(names, waiting_entries(found), pushes),
     }
 
 

@@ -9,6 +9,7 @@ import attrs
 
 from buildapi.interfaces import Directory, FarmReads, RecentBuilds
 from buildapi.jobs.local_days import day_of, day_window
+from buildapi.jobs.push_index import NO_PUSHES, PushIndex
 from buildapi.model.farm_rows import (
     BranchFilter,
     Portion,
@@ -45,6 +46,7 @@ from buildapi.web.http.tables import view_of
 from buildapi.web.http.topics import FARM
 from buildapi.web.selfserve.listing import VIEW
 from buildapi.web.selfserve.pages import SelfServePages
+from buildapi.web.selfserve.row_pushes import RowPushes
 
 VALUES_MAX = 20
 """Maximum values of a repeated parameter."""
@@ -66,6 +68,7 @@ class FarmViews:
     _recent: RecentBuilds
     _answers: SingleFlightCache[JSONBody]
     _pages: SelfServePages
+    _row_pushes: RowPushes
     _shown: FarmPages = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -93,10 +96,11 @@ class FarmViews:
 
         async def compute() -> JSONBody:
             found = await self._reads.pending(self._filter(asked), portion)
+            pushes = await self._row_pushes.of(one.revision for one in found)
             if call.html:
                 rows = waiting_rows(self._directory.branches(), found)
                 return JSONBody.of_page(rows, len(rows))
-            told: PendingDocument = {"pending": pending_json(self._names(), found)}
+            told: PendingDocument = {"pending": pending_json(self._names(), found, pushes)}
             document = JSONBody.of(told)
             document.once("part", lambda: ListPart(portion.limit, portion.offset, len(found)))
             return document
@@ -114,10 +118,11 @@ class FarmViews:
 
         async def compute() -> JSONBody:
             found = await self._reads.running(self._filter(asked), portion)
+            pushes = await self._row_pushes.of(one.revision for one in found)
             if call.html:
                 rows = working_rows(self._directory.branches(), found)
                 return JSONBody.of_page(rows, len(rows))
-            told: RunningDocument = {"running": running_json(self._names(), found)}
+            told: RunningDocument = {"running": running_json(self._names(), found, pushes)}
             document = JSONBody.of(told)
             document.once("part", lambda: ListPart(portion.limit, portion.offset, len(found)))
             return document
@@ -138,7 +143,9 @@ class FarmViews:
             meant, between = wanted.choose(found, attrgetter("revision"))
             if not meant:
                 return JSONBody.of(None)  # which is not cached
-            return JSONBody.of(_revision(branch, revision, self._names(), meant, between))
+            pushes = await self._row_pushes.of(one.revision for one in meant)
+            told = _revision(branch, revision, self._names(), meant, between, pushes=pushes)
+            return JSONBody.of(told)
 
         kept = await self._answers.kept(("revision", branch, revision), compute, topics=[FARM])
         document = kept.value
@@ -214,9 +221,11 @@ def _revision(
     names: Sequence[str],
     found: Sequence[RevisionEntry],
     between: Collection[str],
+    *,
+    pushes: PushIndex = NO_PUSHES,
 ) -> RevisionDocument:
     """Return what was found of a revision, and between which the text does not decide."""
-    lists = revision_json(names, found)
+    lists = revision_json(names, found, pushes)
     told: RevisionDocument = {
         "all": lists["all"],
         "pending": lists["pending"],

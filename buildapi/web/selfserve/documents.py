@@ -15,6 +15,12 @@ from buildapi.model.token_scope import ScopeDocument
 from buildapi.web.http.routes import RouteDocument
 
 Epoch = Annotated[int, Meta(description="Seconds since the epoch.")]
+PushAuthor = Annotated[
+    str, Meta(description="Who pushed its revision; missing if no change of it is known.")
+]
+PushSubject = Annotated[
+    str, Meta(description="The first line of the push's comment, at most 200 characters.")
+]
 
 
 class RequestDocument(TypedDict):
@@ -36,6 +42,8 @@ class OpenRequestDocument(RequestDocument):
     """A build request without a build; it has ``claimed_by_name`` while a master starts one."""
 
     claimed_by_name: NotRequired[str | None]
+    author: NotRequired[PushAuthor]
+    comments: NotRequired[PushSubject]
 
 
 class RequestWithProperties(RequestDocument):
@@ -70,6 +78,8 @@ class BuildFields(TypedDict):
     ]
     claimed_by_name: str | None
     abandoned: NotRequired[Literal[True]]
+    author: NotRequired[PushAuthor]
+    comments: NotRequired[PushSubject]
 
 
 class BuildDocument(BuildFields):

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from datetime import timedelta
 from functools import partial
 from operator import itemgetter
-from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -36,14 +35,13 @@ from buildapi.web.selfserve.listing import VIEW
 from buildapi.web.selfserve.lookup import KINDS
 from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.revision_waiter import RevisionWaiter
+from buildapi.web.selfserve.row_pushes import RowPushes, revisions_of_user
 from buildapi.web.selfserve.serializers import (
     build_details_json,
     list_json,
     request_details_json,
     user_json,
 )
-
-T = TypeVar("T")
 
 BUILDERS_DAYS = 60
 
@@ -59,6 +57,7 @@ class SelfServeReads:
     _zone: ZoneInfo
     _now: Callable[[], float]
     _waiter: RevisionWaiter[BranchDay]
+    _row_pushes: RowPushes
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
@@ -107,8 +106,12 @@ class SelfServeReads:
             day_window(chosen - timedelta(days=1), self._zone)  # the page links to the day before
         except (OverflowError, ValueError) as e:
             raise BadRequest(f"Bad date: {chosen} is out of range") from e
-        read = partial(self._builds.day, branch, start, end)
-        kept = await self._hot(branch, ("day", start), read, list_json)
+
+        async def read() -> object:
+            found = await self._builds.day(branch, start, end)
+            return list_json(found, await self._row_pushes.of(found.revisions))
+
+        kept = await self._hot(branch, ("day", start), read)
         page = self._pages.day(branch.name, chosen, today, kept.value, call)
         return Reply(kept.value, page, freshness=kept.freshness)
 
@@ -117,8 +120,9 @@ class SelfServeReads:
         branch, revision = self._revision(call)
         wanted = RevisionMatch(revision)
 
-        def shape(found: BranchDay) -> object:
-            items = list_json(found)
+        async def read() -> object:
+            found = await self._of_revision(branch, wanted)
+            items = list_json(found, await self._row_pushes.of(found.revisions))
             # An empty list stays a document without content, which is not cached
             # (docs/compatibility.md, "Bots and scripts"), and is answered 404 below.
             if not items or not call.html:
@@ -128,8 +132,7 @@ class SelfServeReads:
 
         # The page carries is_done as well, so the two formats are two documents.
         key = ("rev", wanted, call.html)
-        read = partial(self._of_revision, branch, wanted)
-        kept = await self._hot(branch, key, read, shape, revision)
+        kept = await self._hot(branch, key, read, revision)
         document = kept.value
         if not document.value:
             raise _no_revision(branch, revision)
@@ -157,20 +160,22 @@ class SelfServeReads:
         def shape(found: BranchDay) -> CompletionDocument | None:
             return self._done(found, wanted, delay) if found.builds or found.pending else None
 
+        async def read() -> object:
+            return shape(await self._of_revision(branch, wanted))
+
         key = ("is_done", wanted, delay)
-        read = partial(self._of_revision, branch, wanted)
-        kept = await self._hot(branch, key, read, shape, revision)
+        kept = await self._hot(branch, key, read, revision)
         document = kept.value
         if seconds and document.value is not None and not document.value["job_complete"]:
             call.begin_wait()
             found = await self._waiter.wait(
                 (branch.name, wanted),
-                read,
+                partial(self._of_revision, branch, wanted),
                 lambda found: is_done(found, delay, int(self._now()))[0],
                 seconds,
             )
             if found is None:
-                document = (await self._hot(branch, key, read, shape, revision)).value
+                document = (await self._hot(branch, key, read, revision)).value
             else:
                 # Or the next read of this client might be older than this one.
                 self._answers.forget_topic(revision_topic(branch.name, revision))
@@ -201,14 +206,29 @@ class SelfServeReads:
     async def build(self, call: Call) -> Reply:
         """Show one build."""
         branch, text = self.branch(call.path["branch"]), call.path["build_id"]
-        kept = await self._one(branch, "build", text, self._builds.build, build_details_json)
+
+        async def read(id_: int) -> object:
+            found = await self._builds.build(branch, id_)
+            if found is None:
+                return None
+            pushes = await self._row_pushes.of([found.build.requests[0].revision])
+            return build_details_json(found, pushes)
+
+        kept = await self._one(branch, "build", text, read)
         page = self._pages.thing(f"Build {text}", kept.value, call, branch.name)
         return Reply(kept.value, page, freshness=kept.freshness)
 
     async def request(self, call: Call) -> Reply:
         """Show one build request."""
         branch, text = self.branch(call.path["branch"]), call.path["request_id"]
-        kept = await self._one(branch, "request", text, self._builds.request, request_details_json)
+
+        async def read(id_: int) -> object:
+            found = await self._builds.request(branch, id_)
+            if found is None:
+                return None
+            return request_details_json(found, await self._row_pushes.of([found.request.revision]))
+
+        kept = await self._one(branch, "request", text, read)
         page = self._pages.thing(f"Request {text}", kept.value, call, branch.name)
         return Reply(kept.value, page, freshness=kept.freshness)
 
@@ -217,17 +237,12 @@ class SelfServeReads:
         branch: Branch,
         kind: str,
         text: str,
-        read: Callable[[Branch, int], Awaitable[T | None]],
-        shape: Callable[[T], object],
+        read: Callable[[int], Awaitable[object]],
     ) -> Kept[JSONBody]:
         """Return one build or build request; :raises NotFound: it is not on the branch."""
         id_ = id_of_path(text)
-
-        def shaped(found: T | None) -> object:
-            return None if found is None else shape(found)
-
         if id_ is not None:
-            kept = await self._hot(branch, (kind, id_), partial(read, branch, id_), shaped)
+            kept = await self._hot(branch, (kind, id_), partial(read, id_))
             if kept.value.value is not None:
                 return kept
         raise NotFound(f"{kind.capitalize()} {text} not found on branch {branch.name}")
@@ -261,14 +276,21 @@ class SelfServeReads:
 
     async def _builders_of(self, branch: Branch) -> Kept[JSONBody]:
         since = int(self._now()) - BUILDERS_DAYS * 86400
-        read = partial(self._builds.builders, branch, since)
-        return await self._hot(branch, ("builders",), read, list)
+
+        async def read() -> object:
+            return list(await self._builds.builders(branch, since))
+
+        return await self._hot(branch, ("builders",), read)
 
     async def user(self, call: Call) -> Reply:
         """List the builds and pending requests with changes of an author."""
         branch, user = self.branch(call.path["branch"]), call.path["user"]
-        read = partial(self._builds.user, branch, user)
-        kept = await self._hot(branch, ("user", user), read, user_json)
+
+        async def read() -> object:
+            found = await self._builds.user(branch, user)
+            return user_json(found, await self._row_pushes.of(revisions_of_user(found)))
+
+        kept = await self._hot(branch, ("user", user), read)
         page = self._pages.user(branch.name, user, kept.value, call)
         return Reply(kept.value, page, freshness=kept.freshness)
 
@@ -276,17 +298,16 @@ class SelfServeReads:
         self,
         branch: Branch,
         key: tuple[Hashable, ...],
-        read: Callable[[], Awaitable[T]],
-        shape: Callable[[T], object],
+        read: Callable[[], Awaitable[object]],
         revision: str | None = None,
     ) -> Kept[JSONBody]:
         """Return what is cached of a branch; its key begins with a word for what that is.
 
-        With a ``revision`` it tells about nothing else.
+        With a ``revision`` it tells about nothing else.  ``read`` returns a document, or its value.
         """
 
         async def compute() -> JSONBody:
-            shaped = shape(await read())
+            shaped = await read()
             return shaped if isinstance(shaped, JSONBody) else JSONBody.of(shaped)
 
         name = branch.name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from buildapi.jobs.completeness import status
+from buildapi.jobs.push_index import NO_PUSHES, PushIndex
 from buildapi.model.records import (
     BranchDay,
     Build,
@@ -45,23 +46,36 @@ def request_json(request: BuildRequest) -> RequestDocument:
     }
 
 
-def alone_json(request: BuildRequest) -> OpenRequestDocument:
+def alone_json(request: BuildRequest, pushes: PushIndex = NO_PUSHES) -> OpenRequestDocument:
     """Return a request that is an item of its own: open without a build, or dropped.
 
-    It has ``claimed_by_name`` if a master has claimed it and is starting its build.
+    It has ``claimed_by_name`` if a master has claimed it and is starting its build, ``author``
+    and ``comments`` if its push is known.
     """
     # Not copied: lists have thousands.
     shaped = cast("OpenRequestDocument", request_json(request))
     if request.stage is Stage.CLAIMED:
         shaped["claimed_by_name"] = request.claimed_by_name
+    _add_push(shaped, request, pushes)
     return shaped
 
 
-def build_json(build: Build) -> BuildDocument:
+def _add_push(
+    shaped: BuildDocument | OpenRequestDocument, request: BuildRequest, pushes: PushIndex
+) -> None:
+    """Add whose push it is, if that is known: an item without one looks as it always did."""
+    first = pushes.first(request.branch, request.revision)
+    if first is not None:
+        shaped["author"] = first.author
+        shaped["comments"] = first.subject
+
+
+def build_json(build: Build, pushes: PushIndex = NO_PUSHES) -> BuildDocument:
     """Return a build as JSON; ``status`` is the result of its request, ``branch`` as stored.
 
     Several ``requests`` were coalesced by the master.  ``abandoned`` is true, or missing: a
-    Buildbot 0.8 master that is killed leaves the builds row without an end for ever.
+    Buildbot 0.8 master that is killed leaves the builds row without an end for ever.  ``author``
+    and ``comments`` are of the push of the first request, and missing if that is not known.
     """
     first = build.requests[0]
     shaped: BuildDocument = {
@@ -79,12 +93,15 @@ def build_json(build: Build) -> BuildDocument:
     # Absent from all other builds, so that these look as the Pylons program showed them.
     if build.is_abandoned:
         shaped["abandoned"] = True
+    _add_push(shaped, first, pushes)
     return shaped
 
 
-def build_details_json(details: BuildDetails) -> BuildDetailsDocument:
+def build_details_json(
+    details: BuildDetails, pushes: PushIndex = NO_PUSHES
+) -> BuildDetailsDocument:
     """Return a build as JSON, its requests with their properties."""
-    fields: BuildFields = build_json(details.build)
+    fields: BuildFields = build_json(details.build, pushes)
     requests = zip(details.build.requests, details.properties, strict=True)
     return {
         **fields,
@@ -92,27 +109,34 @@ def build_details_json(details: BuildDetails) -> BuildDetailsDocument:
     }
 
 
-def request_details_json(details: RequestDetails) -> RequestDetailsDocument:
+def request_details_json(
+    details: RequestDetails, pushes: PushIndex = NO_PUSHES
+) -> RequestDetailsDocument:
     """Return a build request as JSON, with its properties and builds."""
-    bare = cast("OpenRequestDocument", request_json(details.request))
+    shaped = alone_json(details.request, pushes)
+    if not details.starting:
+        shaped.pop("claimed_by_name", None)
     return {
-        **(alone_json(details.request) if details.starting else bare),
+        **shaped,
         "properties": dict(details.properties),
         "build_ids": list(details.build_ids),
     }
 
 
-def list_json(found: BranchDay) -> list[BuildDocument | OpenRequestDocument]:
+def list_json(
+    found: BranchDay, pushes: PushIndex = NO_PUSHES
+) -> list[BuildDocument | OpenRequestDocument]:
     """Return a flat list as JSON: builds, then open requests without a build."""
-    return [*map(build_json, found.builds), *map(alone_json, found.pending)]
+    builds = [build_json(b, pushes) for b in found.builds]
+    return [*builds, *(alone_json(r, pushes) for r in found.pending)]
 
 
-def user_json(found: UserBuilds) -> UserDocument:
+def user_json(found: UserBuilds, pushes: PushIndex = NO_PUSHES) -> UserDocument:
     """Return the builds and pending requests of a user as JSON."""
     return {
-        "builds": [build_json(b) for b in found.builds],
-        "running": [build_json(b) for b in found.running],
-        "pending": [alone_json(r) for r in found.pending],
+        "builds": [build_json(b, pushes) for b in found.builds],
+        "running": [build_json(b, pushes) for b in found.running],
+        "pending": [alone_json(r, pushes) for r in found.pending],
     }
 
 
