@@ -4,7 +4,7 @@ PORT = 8010
 DATA = ./data
 VENV = .venv
 PYTEST_ARGS =
-FAST = not (mariadb or rabbitmq or buildbot or chromium or promtool or nginx or apache or systemd or logrotate)
+FAST = not (mariadb or rabbitmq or buildbot or chromium or promtool or nginx or apache or systemd or logrotate or node)
 
 SHELL = /bin/sh
 PIP = $(VENV)/bin/python -m pip -qq --no-input install --progress-bar off

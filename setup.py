@@ -24,7 +24,7 @@ setup(
         "buildapi.db": ["schema/*.sql"],
         "buildapi.reports": ["classification.toml", "templates/*.html"],
         "buildapi.sample": ["*.toml", "*.json", "*.sql"],
-        "buildapi.web": ["templates/*.html", "static/*"],
+        "buildapi.web": ["templates/*.html", "static/*", "static/scripts/*"],
     },
     data_files=[("share/man/man1", sorted(map(str, MAN)))],
     entry_points={

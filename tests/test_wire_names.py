@@ -102,6 +102,7 @@ GET /self-serve/{branch}/rev/{revision}/is_done
 POST /self-serve/{branch}/rev/{revision}/nightly
 POST /self-serve/{branch}/rev/{revision}/pgo
 GET /self-serve/{branch}/user/{user}
+GET /static/scripts/{version}/{name}
 GET /static/{name}
 GET /status
 """

@@ -56,6 +56,7 @@ class Visitor:
     base: str
     troubles: list[str] = attrs.field(factory=list)
     refusals: set[int] = attrs.field(factory=set)
+    scripts: bool = True
 
     @classmethod
     def of(cls, browser: Browser, base: str, user: str | None = USER, **options: Any) -> Visitor:
@@ -65,7 +66,7 @@ class Visitor:
             base_url=base, extra_http_headers=headers, **{"viewport": WIDE, **options}
         )
         context.set_default_timeout(1000 * SECONDS)
-        visitor = cls(context, base)
+        visitor = cls(context, base, scripts=options.get("java_script_enabled", True))
         context.on("console", visitor._said)
         context.on("weberror", lambda e: visitor._trouble(f"page error: {e.error}"))
         context.on("request", visitor._asked)
@@ -103,7 +104,9 @@ class Visitor:
         # A page that is left ends its stream of events, and what it was reading again.
         reading = request.method == "GET" and request.resource_type in ("eventsource", "fetch")
         reading = reading or "format=csv" in request.url  # a file that is kept is no page
-        if not reading or request.failure != "net::ERR_ABORTED":
+        # Chromium says "csp" of modules to preload where its user turned scripts off.
+        off = request.failure == "csp" and "/static/scripts/" in request.url and not self.scripts
+        if not off and (not reading or request.failure != "net::ERR_ABORTED"):
             self._trouble(f"failed: {request.method} {request.url}: {request.failure}")
 
     def _answered(self, response: Response) -> None:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.chromium
 
 FOREIGN = """() => [...document.querySelectorAll(
     "img, iframe, object, embed, svg, b, base, meta[http-equiv], [srcdoc], [style], script")]
-    .filter((e) => !(e.localName === "script" && e.src.includes("/static/buildapi.js?")))
+    .filter((e) => !(e.localName === "script" && e.src.includes("/static/scripts/")))
     .map((e) => e.outerHTML)"""
 HANDLERS = """() => [...document.querySelectorAll("*")]
     .filter((e) => [...e.attributes].some((a) => a.name.startsWith("on")

@@ -10,11 +10,12 @@ from msgspec.structs import replace
 
 from tests.reactor import twisted_test
 from tests.web.client import JSON
-from tests.web.conftest import ZOE, Served
+from tests.web.conftest import ZOE, Serve, Served
 from tests.web.farm import HOSTILE, PENDING
 from tests.web.forms import Forms
 
 DAY = "/self-serve/try"
+SCRIPT_TYPE = "text/javascript; charset=utf-8"
 
 
 @twisted_test()
@@ -106,7 +107,33 @@ async def test_the_style_sheet_is_kept_by_what_is_in_it(served: Served) -> None:
     assert (answer.status, answer.headers["content-type"]) == (200, "text/css; charset=utf-8")
     assert "immutable" in answer.headers["cache-control"]
     assert (await served.ask("GET", "/static/nope.css")).status == 404
+    for other in ("/static/buildapi.css", "/static/buildapi.css?v=12345678"):
+        answer = await served.ask("GET", other)
+        assert (answer.status, answer.headers["cache-control"]) == (200, "no-cache"), other
     assert "http" not in re.sub(r"<a [^>]*>", "", page), "nothing is fetched from elsewhere"
+
+
+@twisted_test()
+async def test_modules_are_kept_by_what_is_in_all_of_them(serve: Serve) -> None:
+    served = serve(prefix="/buildapi")
+    page = (await served.ask("GET", "/buildapi/self-serve")).text
+    (entry,) = re.findall(r'<script type="module" src="([^"]*)">', page)
+    paths = re.findall(r'<link rel="modulepreload" href="([^"]*)">', page)
+    assert entry in paths
+    assert [path.rpartition("/")[0] for path in paths] == [entry.rpartition("/")[0]] * len(paths)
+    for path in paths:
+        answer = await served.ask("GET", path)
+        assert (answer.status, answer.headers["content-type"]) == (200, SCRIPT_TYPE)
+        assert "immutable" in answer.headers["cache-control"]
+        for name in re.findall(r'^import .*"\./(.*)";$', answer.text, re.MULTILINE):
+            assert f"{path.rpartition('/')[0]}/{name}" in paths, "is fetched late"
+    other = await served.ask("GET", "/buildapi/static/scripts/any/buildapi.js")
+    assert (other.status, other.headers["cache-control"]) == (200, "no-cache")
+    assert other.headers["etag"] == (await served.ask("GET", entry)).headers["etag"]
+    assert (await served.ask("GET", "/buildapi/static/scripts/any/package.json")).status == 404
+    old = await served.ask("GET", "/buildapi/static/buildapi.js?v=12345678")
+    assert (old.status, old.headers["cache-control"]) == (200, "no-cache")
+    assert "scripts/any/buildapi.js" in old.text
 
 
 @twisted_test()

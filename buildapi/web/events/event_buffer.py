@@ -17,7 +17,7 @@ from buildapi.parameters.param import Param, Query
 from buildapi.parameters.texts import bad, id_of_path
 from buildapi.parameters.types import Schema, Texts, Values
 
-# The list of job requests subscribes to up to 100 (`query` in static/buildapi.js).
+# The list of job requests subscribes to up to 100 (`query` in static/scripts/events.js).
 VALUES_MAX = 100
 """Maximum values of one parameter; more are refused."""
 

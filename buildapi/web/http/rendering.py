@@ -16,7 +16,7 @@ from buildapi.model.results import RESULT_WORDS
 from buildapi.model.revisions import short_revision
 from buildapi.reactor_time import AsyncCall
 from buildapi.web.http import template_filters
-from buildapi.web.http.assets import File, assets
+from buildapi.web.http.assets import File, assets, module_paths
 from buildapi.web.http.cache import Freshness
 from buildapi.web.http.call import query_of
 from buildapi.web.http.compression import Compressor, compressed
@@ -56,6 +56,9 @@ PRIVATE = "private, no-store"
 
 FILE_CACHE = "public, max-age=31536000, immutable"
 """The URL of a file has a version of its content, so a cached file never changes."""
+
+OTHER_VERSION_CACHE = "no-cache"
+"""The URL names no version, or another one, as during an upgrade: caches ask each time."""
 
 
 environment = Environment(
@@ -137,7 +140,8 @@ class Reply:
     """An answer in both formats: a JSON document, and the page that shows it.
 
     ``location`` is a path below the mount prefix to redirect HTML clients to.  ``fresh`` forbids
-    caching.  A ``file`` is sent as it is in any format, and so is ``attached``, which may change.
+    caching.  A ``file`` is sent as it is in any format, and kept for a year if it has the version
+    that its URL names (``versioned``).  So is ``attached`` sent, which may change.
     A ``stream`` writes to the request and returns the last bytes.  A ``notice`` is sent as a
     ``Warning`` header, and ``retry_after``, in seconds, with an answer that may change soon.
     ``headers`` are more headers of the JSON document.
@@ -151,6 +155,7 @@ class Reply:
     location: str | None = None
     fresh: bool = False
     file: File | None = None
+    versioned: bool = False
     attached: File | None = None
     stream: Stream | None = None
     notice: str = ""
@@ -228,7 +233,7 @@ def _shown(
 ) -> tuple[str, Callable[[], bytes], bytes]:
     """Return the media type of a body, a function that returns the body, and its entity tag."""
     if reply.file is not None:
-        request.setHeader("cache-control", FILE_CACHE)
+        request.setHeader("cache-control", FILE_CACHE if reply.versioned else OTHER_VERSION_CACHE)
         file = reply.file
         return file.type, lambda: file.body, file.etag
     if reply.attached is not None:
@@ -341,6 +346,7 @@ def rendered(frame: Frame, template: str, title: str, context: Context) -> PageT
     def render(marks: Mapping[str, str]) -> bytes:
         around = {
             "assets": assets(),
+            "modules": module_paths(),
             "result_words": RESULTS,
             "title": title,
             **attrs.asdict(frame, recurse=False),

@@ -46,7 +46,7 @@ def lasting(seconds: int | None) -> str:
     if seconds is None:
         return UNKNOWN
     seconds = max(0, seconds)
-    # The same as `lasting` in static/buildapi.js, which lets the ages on a page grow.
+    # The same as `lasting` in static/scripts/durations.js, which lets the ages on a page grow.
     if seconds < 60:
         return f"{seconds} s"
     if seconds < 3600:

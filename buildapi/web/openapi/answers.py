@@ -157,6 +157,7 @@ ANSWERS: Mapping[str, Answers] = {
     "GET /readyz": {**_read(ReadyDocument), 503: Answer("Not ready.", NotReadyDocument)},
     "GET /status": _read(StatusDocument),
     "GET /static/{name}": _file("text/css", SCRIPT),
+    "GET /static/scripts/{version}/{name}": _file(SCRIPT),
     "GET /reports": _read(ReportListDocument),
     "GET /self-serve": _read(SelfServeDocument),
     "GET /self-serve/{branch}/new": _read(NewBuildsDocument),

@@ -32,6 +32,7 @@ SEGMENTS = {
         _segment("token_id", "the id of a token", PathId()),
         _segment("totime", "end (inclusive), in seconds since the epoch", Text()),
         _segment("user", "the author of changes", Text()),
+        _segment("version", "the version of all modules", Text()),
     )
 }
 

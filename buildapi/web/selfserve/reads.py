@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from operator import itemgetter
@@ -23,7 +23,7 @@ from buildapi.parameters.param import Param, Place
 from buildapi.parameters.read_parameters import STABLE, STABLE_DELAY
 from buildapi.parameters.texts import id_of_path
 from buildapi.parameters.types import Day, Text
-from buildapi.web.http.assets import files
+from buildapi.web.http.assets import File, files, modules, modules_version
 from buildapi.web.http.cache import Kept, SingleFlightCache
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
@@ -358,14 +358,31 @@ def documentation(
 # somebody has a style sheet too.
 def files_routes() -> Sequence[Route]:
     """List the routes of the style sheet and scripts."""
-    return [Route("GET", "/static/{name}", _file, FILES, (VERSION,), open=True)]
+    return [
+        Route("GET", "/static/{name}", _file, FILES, (VERSION,), open=True),
+        Route("GET", "/static/scripts/{version}/{name}", _module, MODULES, open=True),
+    ]
 
 
 async def _file(call: Call) -> Reply:
-    file = files().get(call.path["name"])
+    file = _named(files(), call)
+    return _sent(file, VERSION.of(call) == file.version)
+
+
+async def _module(call: Call) -> Reply:
+    return _sent(_named(modules(), call), call.path["version"] == modules_version())
+
+
+def _named(found: Mapping[str, File], call: Call) -> File:
+    file = found.get(call.path["name"])
     if file is None:
         raise NotFound(f"File {call.path['name']} not found")
-    return attrs.evolve(Reply.data(file.name, JSONBody.of(file.name)), file=file)
+    return file
+
+
+def _sent(file: File, versioned: bool) -> Reply:
+    reply = Reply.data(file.name, JSONBody.of(file.name))
+    return attrs.evolve(reply, file=file, versioned=versioned)
 
 
 def _whole(age: float | None) -> int | None:
@@ -380,6 +397,7 @@ DATE = Param("date", "the day, in the farm's time zone; default today", Day())
 DONE_WAIT = WAIT.changed(meaning="seconds to wait until it is complete", place=Place.QUERY)
 VERSION = Param("v", "the version of the file, for caches", Text())
 FILES = "Style sheet and scripts of the pages."
+MODULES = "Modules of the pages' scripts, all of one version."
 SELF_SERVE = "Branches, a search, and this documentation of the API."
 BRANCHES = "The branches file of the farm."
 DAY = "Builds started on a day and pending requests submitted on it, newest first."

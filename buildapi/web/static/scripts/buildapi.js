@@ -1,0 +1,16 @@
+/* What pages gain with scripts: times of the reader, rows that follow what happens, forms that
+   stay on the page, filters while typing. Without any of this every action works as well. */
+
+import { start } from "./events.js";
+import "./filters.js";
+import "./forms.js";
+import { count, prepareList } from "./selection.js";
+import { dress, tick } from "./times.js";
+
+document.documentElement.classList.add("js");
+dress(document);
+tick();
+setInterval(tick, 1000);
+prepareList();
+count();
+start();

@@ -1,0 +1,37 @@
+/* Counts above the rows of a list. */
+
+import { $ } from "./dom.js";
+import { held } from "./held_rows.js";
+import { fetched } from "./page_fetch.js";
+import { dress } from "./times.js";
+
+let countsDue = 0;
+
+/* How many there are of each state, and whether the revision is done: the page without rows. */
+export function soonCounts() {
+  if (countsDue) return;
+  countsDue = setTimeout(async () => {
+    countsDue = 0;
+    const query = new URLSearchParams(location.search);
+    query.set("rows", "0");
+    const page = await fetched(`${location.pathname}?${query}`).catch(() => null);
+    if (page) replaceCounts(page);
+  }, document.getElementById("done") ? 1500 : 5000);
+}
+
+export function replaceCounts(page) {
+  still(() => {
+    for (const id of ["done", "ended", "ended-of", "counts", "caption"]) {
+      const old = document.getElementById(id), next = $(`#${id}`, page);
+      if (old && next) old.replaceWith(document.adoptNode(next));
+    }
+    dress(document);
+  });
+}
+
+/* Change what is above the rows; where somebody is at these they stay where they are. */
+function still(change) {
+  const table = $("#list tbody"), before = table && table.getBoundingClientRect().top;
+  change();
+  if (table && held()) scrollBy(0, table.getBoundingClientRect().top - before);
+}

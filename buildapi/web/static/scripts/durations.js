@@ -1,0 +1,25 @@
+/* Write times and durations. */
+
+const two = (n) => String(n).padStart(2, "0");
+
+export function local(seconds) {
+  const d = new Date(seconds * 1000);
+  return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ` +
+    `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`;
+}
+
+export function inZone(seconds, zone) {
+  // The Swedish locale writes 2026-11-23 14:05:09, as the service does.
+  const text = new Intl.DateTimeFormat("sv-SE", {
+    timeZone: zone, dateStyle: "short", timeStyle: "medium",
+  }).format(new Date(seconds * 1000));
+  return `${text} ${zone}`;
+}
+
+export function lasting(seconds) {
+  const s = Math.max(0, Math.floor(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min`;
+  if (s < 86400) return `${Math.floor(s / 3600)} h ${two(Math.floor(s % 3600 / 60))}`;
+  return `${Math.floor(s / 86400)} d ${Math.floor(s % 86400 / 3600)} h`;
+}
