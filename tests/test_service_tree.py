@@ -62,6 +62,7 @@ def test_a_process_with_both_roles(tmp_path: Path) -> None:
         "finisher",
         "outbox",
         "dead letters",
+        "load sampler",
         "agent",
         "http",
     ]
@@ -109,6 +110,7 @@ def test_an_api_process_executes_nothing(tmp_path: Path) -> None:
         "finisher",
         "outbox",
         "dead letters",
+        "load sampler",
         "http",
     ]
     assert names(built(real(tmp_path, "api"))) == [*FIRST, *POOLS, *REPORTS, *parts]
@@ -116,7 +118,7 @@ def test_an_api_process_executes_nothing(tmp_path: Path) -> None:
 
 def test_the_sample_farm_is_a_part_of_its_own(tmp_path: Path) -> None:
     program = built(sample_config(tmp_path, "tcp:0:interface=127.0.0.1"))
-    acting = ["dumps", "finisher", "outbox", "dead letters", "agent", "http"]
+    acting = ["dumps", "finisher", "outbox", "dead letters", "load sampler", "agent", "http"]
     parts = ["trail", "audit", "broker", "sample farm", "directory", *WATCH, *PROBE, *acting]
     assert names(program) == [*FIRST, *POOLS, *REPORTS, *parts]
 
@@ -134,6 +136,7 @@ def test_dumps_are_a_part_where_a_folder_is_named(tmp_path: Path) -> None:
         "finisher",
         "outbox",
         "dead letters",
+        "load sampler",
         "http",
     ]
     assert names(built(attrs.evolve(config, dumps=dumps))) == [*FIRST, *POOLS, *REPORTS, *parts]

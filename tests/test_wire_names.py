@@ -31,6 +31,7 @@ GET /builds
 GET /builds/{name}
 GET /healthz
 GET /docs
+GET /load
 GET /metrics
 GET /openapi.json
 GET /pending
@@ -156,6 +157,7 @@ buildapi_audit
 buildapi_branches
 buildapi_jobs
 buildapi_keys
+buildapi_load
 buildapi_processes
 buildapi_progress
 buildapi_rebuilds

@@ -23,6 +23,7 @@ from buildapi.config import Config
 from buildapi.db.audit_store import SQLAuditStore
 from buildapi.db.group_store import SQLGroupStore
 from buildapi.db.jobstore import SQLJobStore
+from buildapi.db.load_store import SQLLoadStore
 from buildapi.db.pool import Observed
 from buildapi.db.process_registry import SQLProcessRegistry
 from buildapi.db.token_store import SQLTokenStore
@@ -31,6 +32,7 @@ from buildapi.interfaces import (
     AuditStore,
     GroupStore,
     JobStore,
+    LoadStore,
     ProcessRegistry,
     TokenStore,
     TrailStore,
@@ -67,6 +69,7 @@ class Adapters:
     audits: AuditStore
     tokens: TokenStore
     groups: GroupStore
+    loads: LoadStore
     processes: ProcessRegistry
     broker: ServiceBroker
     sample: SampleFarm | None
@@ -97,6 +100,7 @@ def open_adapters(config: Config, clock: Clock, observed: Observed) -> Adapters:
         audits=SQLAuditStore(databases.jobs),
         tokens=SQLTokenStore(databases.jobs),
         groups=SQLGroupStore(databases.jobs),
+        loads=SQLLoadStore(databases.jobs),
         processes=SQLProcessRegistry(databases.jobs),
         broker=broker,
         sample=sample,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+import zlib
 from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
@@ -53,6 +54,7 @@ from buildapi.ops.dead_letter_tally import DeadLetterTally
 from buildapi.ops.farm_summary import FarmSummarizer
 from buildapi.ops.job_id_guard import JobIdGuard
 from buildapi.ops.job_metrics import JobMetrics
+from buildapi.ops.load_sampler import LoadSampler
 from buildapi.ops.logs import Logs
 from buildapi.ops.metrics import Metrics
 from buildapi.ops.outages import away, of_broker, of_pool
@@ -77,6 +79,9 @@ SWITCH_SECONDS = 0.0005
 MARKER_DAYS = 30
 """Days to keep the marker of a settled job; no message lives that long."""
 
+SAMPLE_SECONDS = 50
+"""Seconds at the start of each minute over which processes look for a sample of the load."""
+
 log = Logger()
 
 
@@ -100,6 +105,7 @@ class Services:
     audit: BufferedAudit
     agent: Agent | None
     dumps: PeriodicDumps | None
+    load: LoadSampler | None
     job_ids: JobIdGuard
     monitoring: Monitoring
     monitoring_routes: Sequence[Route]
@@ -211,6 +217,7 @@ def create_services(
     traffic = Traffic(limits=ClientLimits.of(config.limits, clock.reactor.seconds, metrics.count))
     letters = DeadLetterTally(clock.now)
     farm = FarmSummarizer(directory, dialect.farm_reads, clock.now)
+    load = create_load_sampler(config, clock, adapters, farm) if "api" in roles else None
     readiness = process_readiness(config, clock, adapters, state)
     collector = status_collector(
         config,
@@ -256,7 +263,18 @@ def create_services(
         else None
     )
     return Services(
-        adapters, traffic, logs, trail, audit, agent, dumps, job_ids, watch, health_routes, api
+        adapters,
+        traffic,
+        logs,
+        trail,
+        audit,
+        agent,
+        dumps,
+        load,
+        job_ids,
+        watch,
+        health_routes,
+        api,
     )
 
 
@@ -289,6 +307,7 @@ def create_api(
         adapters.audits,
         adapters.tokens,
         adapters.groups,
+        adapters.loads,
     )
     live = live_answers(config, clock, site_adapters)
     results = result_services(
@@ -389,6 +408,18 @@ def create_dumps(
     return PeriodicDumps(clock.reactor, dumper, wanted.folder, wanted, clock.now)
 
 
+def create_load_sampler(
+    config: Config, clock: Clock, adapters: Adapters, farm: FarmSummarizer
+) -> LoadSampler:
+    """Create what samples the farm's load."""
+    # The first process that looks in a minute reads the farm, for all: they look one by one.
+    name = f"{config.service.name}:{config.worker}"
+    second = zlib.crc32(name.encode(errors="replace")) % SAMPLE_SECONDS
+    return LoadSampler(
+        clock.reactor, adapters.loads, farm.summarize, clock.now, config.ops.load_hours, second
+    )
+
+
 def health(adapters: Adapters, clock: Clock) -> Sequence[Health]:
     """Return the health of the broker and the databases, as known without a request."""
     now = clock.now()
@@ -431,6 +462,7 @@ def create_stages(
     workers += watch.services()
     workers += [services.dumps] if services.dumps else []
     workers += api.results.services() if api else []
+    workers += [services.load] if services.load else []
     workers += [agent] if agent else []
     serves = serving_text(config)
 

@@ -17,6 +17,7 @@ from buildapi.interfaces import (
     Directory,
     GroupStore,
     JobStore,
+    LoadStore,
     TokenStore,
     Trail,
     TrailStore,
@@ -31,6 +32,7 @@ from buildapi.reports.classification import Classification
 from buildapi.web.events.changes import FarmChanges, JobChanges
 from buildapi.web.events.streams import EventStreams, StreamLimits
 from buildapi.web.farm.home import Home
+from buildapi.web.farm.load import LoadViews
 from buildapi.web.farm.views import FarmViews
 from buildapi.web.http.access_control import AccessControl
 from buildapi.web.http.audit_records import use_record
@@ -123,6 +125,7 @@ class SiteAdapters:
     audits: AuditStore
     tokens: TokenStore
     groups: GroupStore
+    loads: LoadStore
 
 
 @attrs.frozen
@@ -314,6 +317,7 @@ def web_site(
         *Lookup(directory, builds, dialect.farm_reads).routes(),
         *live.events.routes(),
         *farm_views.routes(),
+        *LoadViews(site.loads, live.cache, pages, zone).routes(),
         *report_routes(reports, dialect),
         *(DumpFiles(folder, reactor).routes() if folder else ()),
         *submitter.routes(job_routes),

@@ -90,12 +90,13 @@ class LogSection:
 
 @frozen
 class OpsSection:
-    """Monitoring: its listeners, probes of masters, the audit trail and the audit log."""
+    """Monitoring: its listeners, probes of masters, and how long what it records is kept."""
 
     listen: tuple[str, ...] = field(metadata=key(many(endpoint), []))
     probe_seconds: float = field(metadata=key(seconds(0, 86_400), 60))
     trail_days: int = field(metadata=key(whole(1, 3650), 30))
     audit_days: int = field(metadata=key(whole(1, 3650), 365))
+    load_hours: int = field(metadata=key(whole(1, 720), 48))
 
 
 @frozen

@@ -34,6 +34,7 @@ JOBS: Mapping[str, Rights] = {
         "buildapi_user_groups": _MAKE,
         "buildapi_audit": _MAKE,  # its INSERT also records the upgrade
         "buildapi_rebuilds": _MAKE,
+        "buildapi_load": _MAKE,
     },
     "api": {
         "jobrequests": "SELECT, INSERT, UPDATE",
@@ -49,6 +50,7 @@ JOBS: Mapping[str, Rights] = {
         "buildapi_user_groups": _ALL,
         "buildapi_audit": "SELECT, INSERT, DELETE",  # nobody changes a record; DELETE: old ones
         "buildapi_rebuilds": "SELECT, INSERT, DELETE",  # both for REPLACE [MySQL]
+        "buildapi_load": "SELECT, INSERT, DELETE",
     },
     "agent": {
         "jobrequests": "SELECT, UPDATE",
@@ -64,6 +66,7 @@ JOBS: Mapping[str, Rights] = {
         "buildapi_user_groups": "SELECT (seen_at)",  # likewise
         "buildapi_audit": "SELECT (identity), INSERT",  # to see which records it has written
         "buildapi_rebuilds": "SELECT (request_id)",  # enough to see that the table is there
+        "buildapi_load": "SELECT (at)",  # enough to see that the table is there
     },
     "read": {},
 }

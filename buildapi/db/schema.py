@@ -33,8 +33,9 @@ JOBS = (
     "buildapi_user_groups",
     "buildapi_audit",
     "buildapi_rebuilds",
+    "buildapi_load",
 )
-LATER = ("buildapi_audit", "buildapi_rebuilds")
+LATER = ("buildapi_audit", "buildapi_rebuilds", "buildapi_load")
 """Tables without which a process does its work, and says that they are missing."""
 
 # A name cannot be a parameter; MySQL allows 64 characters [MySQL, "Identifier Length Limits"].

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from buildapi.model.audit import AuditFilter, AuditRecord
+from buildapi.model.load import LoadSample
 from buildapi.model.ops import Heartbeat, Part, Token, TrailEntry
 from buildapi.model.token_scope import NO_LIMITS, TokenScope
 
@@ -140,3 +141,27 @@ class GroupStore(Protocol):
 
     async def forget(self, before: int) -> None:
         """Delete the groups that were last seen before a time."""
+
+
+class LoadStore(Protocol):
+    """Store samples of the farm's load, at most one of each minute.
+
+    Times are epoch seconds. Every method raises DatabaseUnavailable.
+    """
+
+    async def known(self, at: int) -> bool:
+        """Return whether there is a sample of the minute of a time."""
+
+    async def add(self, sample: LoadSample) -> None:
+        """Store a sample as that of its minute, unless there is one."""
+
+    async def samples(self, since: int, until: int, step: int) -> Sequence[LoadSample]:
+        """List the samples of a span, the oldest first: the greatest numbers of each ``step``.
+
+        ``step`` is in seconds, at least a minute; each begins at a multiple of it, which is the
+        time of its sample. The first begins at ``since`` or before it, ``until`` is left out. A
+        step without samples is left out.
+        """
+
+    async def forget(self, before: int) -> None:
+        """Delete the samples from before a time."""

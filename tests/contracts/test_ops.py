@@ -20,7 +20,9 @@ from tests.audits import MemoryAudit, MemoryAuditStore
 from tests.contracts.ops import AuditLogContract, ObservedPoolContract, SinkContract, TrailContract
 from tests.db.auditstore_contract import AuditStoreContract
 from tests.db.conftest import open_pool, url
+from tests.db.loadstore_contract import LoadStoreContract
 from tests.db.trailstore_contract import TrailStoreContract
+from tests.loads import MemoryLoads
 from tests.ops.test_status_collector import MemoryPool
 from tests.reactor import twisted_test
 from tests.trails import MemoryTrail, MemoryTrailStore
@@ -42,6 +44,14 @@ class TestMemoryAuditStore(AuditStoreContract):
     @pytest.fixture
     def store(self) -> MemoryAuditStore:
         return MemoryAuditStore()
+
+
+class TestMemoryLoads(LoadStoreContract):
+    """The double of other tests."""
+
+    @pytest.fixture
+    def store(self) -> MemoryLoads:
+        return MemoryLoads()
 
 
 @attrs.define

@@ -29,7 +29,7 @@ from tests.reactor import twisted_test
 from tests.services.mariadb import MariaDB
 
 NEWER = ("keys", "progress", "branches", "processes", "trail", "tokens", "token_", "user_groups")
-NEWER += ("audit", "rebuilds")
+NEWER += ("audit", "rebuilds", "load")
 DIALECTS = ("mysql", "sqlite")
 
 

@@ -42,6 +42,7 @@ from buildapi.web.reports.classification_file import read_classification
 from buildapi.web.selfserve.job_waiter import JobWaiter
 from tests.audits import MemoryAudit
 from tests.contracts.toy_dialect import ToyDialect, ToyFarm
+from tests.loads import MemoryLoads
 from tests.model.defaults import rules
 from tests.reactor import until
 from tests.trails import MemoryTrail
@@ -183,6 +184,7 @@ class Served:
     audit: MemoryAudit
     tokens: MemoryTokens
     groups: MemoryGroups
+    loads: MemoryLoads
     access: AccessControl
     bearers: TokenAuthenticator | None
     time: Time
@@ -274,9 +276,9 @@ def build(settings: Settings) -> Served:
     builds, directory = MemoryBuilds.small(), MemoryDirectory()
     dialect = SplitDialect(rules(), ToyFarm(builds), directory)
     jobs, broker, trail, tokens = MemoryJobs(), MemoryBroker(), MemoryTrail(), MemoryTokens()
-    groups, audit = MemoryGroups(), MemoryAudit()
+    groups, audit, loads = MemoryGroups(), MemoryAudit(), MemoryLoads()
     adapters: Any = SiteAdapters(
-        directory, dialect, rules(), jobs, broker, trail, trail, audit, audit, tokens, groups
+        directory, dialect, rules(), jobs, broker, trail, trail, audit, audit, tokens, groups, loads
     )  # doubles
     live, pages = live_answers(config, clock, adapters), page_renderer(config, clock, directory)
     wired = web_site(
@@ -330,6 +332,7 @@ def build(settings: Settings) -> Served:
         audit,
         tokens,
         groups,
+        loads,
         wired.access,
         wired.bearers,
         time,

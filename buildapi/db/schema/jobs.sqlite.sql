@@ -1,4 +1,4 @@
--- Jobs database, version 6 (5 lacked rebuilds, 4 what tokens may do, who used them, groups of users and the audit log, 3 processes, trail and tokens too, 2 the branches, 1 all but the first two), SQLite.
+-- Jobs database, version 6 (5 lacked rebuilds and samples of the load, 4 what tokens may do, who used them, groups of users and the audit log, 3 processes, trail and tokens too, 2 the branches, 1 all but the first two), SQLite.
 -- Safe to run again: what exists is left as it is.
 
 -- Job requests as every web process and agent knows them, old ones included: no column of
@@ -244,3 +244,15 @@ CREATE TABLE IF NOT EXISTS buildapi_rebuilds (
 );
 
 CREATE INDEX IF NOT EXISTS buildapi_rebuilds_origin ON buildapi_rebuilds (origin_kind, origin_id, request_id);
+
+-- Samples of the farm's load, for charts: at most one a minute, whichever process takes it.
+--   at            seconds since the epoch, the start of the minute
+--   pending, running
+--                 build requests that wait, builds that run
+--   longest_wait  seconds that the oldest of those requests has waited, NULL without any
+CREATE TABLE IF NOT EXISTS buildapi_load (
+    at INTEGER NOT NULL PRIMARY KEY,
+    pending INTEGER NOT NULL,
+    running INTEGER NOT NULL,
+    longest_wait INTEGER
+);

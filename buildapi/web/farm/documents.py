@@ -104,6 +104,24 @@ class RecentDocument(TypedDict):
     master: str | None
 
 
+class LoadItem(TypedDict):
+    """The greatest numbers of the samples from ``at`` on, for the seconds of a step."""
+
+    at: Epoch
+    pending: int
+    running: int
+    longest_wait: Annotated[int | None, Meta(description="Seconds; null without requests.")]
+
+
+class LoadDocument(TypedDict):
+    """Samples of the farm's load, oldest first; a step without any is left out."""
+
+    since: Epoch
+    until: Epoch
+    step: Annotated[int, Meta(description="Seconds.")]
+    samples: list[LoadItem]
+
+
 class LatestJobs(TypedDict):
     """Failed job requests of the last day, and how many are open."""
 

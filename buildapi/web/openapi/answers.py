@@ -31,6 +31,7 @@ from buildapi.reports.documents import (
 )
 from buildapi.web.farm.documents import (
     HomeDocument,
+    LoadDocument,
     PendingDocument,
     PushesDocument,
     RecentDocument,
@@ -104,6 +105,7 @@ FARM: Mapping[str, TypeForm] = {
     "/revision": RevisionDocument,
     "/recent": list[RecentDocument],
     "/pushes": PushesDocument,
+    "/load": LoadDocument,
 }
 """Types of the answers of the whole farm, by the beginning of their paths."""
 

@@ -1,0 +1,84 @@
+"""The load of the farm over time: /load."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from buildapi.errors import DatabaseUnavailable
+from buildapi.model.load import LoadSample
+from tests.reactor import twisted_test
+from tests.web.conftest import Served
+from tests.web.farm import NOW
+
+JSON = {"Accept": "application/json"}
+START = NOW - NOW % 300
+
+
+def fill(served: Served, *samples: LoadSample) -> None:
+    served.loads.stored = {one.at: one for one in samples}
+
+
+async def ask(served: Served, query: str = "") -> Any:
+    answer = await served.ask("GET", f"/load{query}", JSON)
+    assert answer.status == 200, answer.body
+    return answer.json
+
+
+@twisted_test(10)
+async def test_the_last_day_is_shown_in_steps_of_five_minutes(served: Served) -> None:
+    fill(
+        served,
+        LoadSample(START - 86_400 - 300, 9, 9, 9),
+        LoadSample(START - 600, 5, 2, 30),
+        LoadSample(START - 540, 4, 3, None),
+        LoadSample(START, 0, 0, None),
+    )
+    assert await ask(served) == {
+        "since": NOW - NOW % 60 + 60 - 86_400,
+        "until": NOW - NOW % 60 + 60,
+        "step": 300,
+        "samples": [
+            {"at": START - 600, "pending": 5, "running": 3, "longest_wait": 30},
+            {"at": START, "pending": 0, "running": 0, "longest_wait": None},
+        ],
+    }
+
+
+@twisted_test(10)
+async def test_a_span_can_be_asked_for_in_minutes(served: Served) -> None:
+    fill(served, *(LoadSample(START + at, at, 0, None) for at in (0, 60, 120)))
+    found = await ask(served, f"?since={START + 60}&until={START + 120}&step=60")
+    assert [one["at"] for one in found["samples"]] == [START + 60]
+
+
+@twisted_test(10)
+async def test_a_farm_without_samples_has_an_empty_list(served: Served) -> None:
+    assert (await ask(served))["samples"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("since=5&until=5", "since (5) is not before until (5)"),
+        ("since=0&until=180060&step=60", "ask for step=61 or more"),
+        ("step=59", "60"),
+        ("step=x", "step"),
+        ("since=yesterday", "yesterday"),
+        ("until=2023-13-01", "2023-13-01"),
+    ],
+)
+@twisted_test(10)
+async def test_what_cannot_be_answered_is_refused(served: Served, query: str, text: str) -> None:
+    answer = await served.ask("GET", f"/load?{query}", JSON)
+    assert answer.status == 400
+    assert text in answer.json["msg"]
+
+
+@twisted_test(10)
+async def test_samples_that_cannot_be_read_are_unavailable(served: Served) -> None:
+    served.loads.failing = DatabaseUnavailable("the jobs database does not respond")
+    answer = await served.ask("GET", "/load", JSON)
+    assert answer.status == 503
+    assert "jobs database" in answer.json["msg"]
