@@ -150,6 +150,7 @@ PAGES: Mapping[str, Place] = {
     "pending": Place("/pending"),
     "pending of a branch": Place("/pending?branch={branch}"),
     "running": Place("/running"),
+    "load": Place("/load?step=60"),
     "recent": Place("/recent"),
     "recent on a slave": Place("/recent/{slave}"),
     "farm-wide revision": Place("/revision/{branch}/{revision}"),

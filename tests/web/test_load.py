@@ -8,6 +8,7 @@ import pytest
 
 from buildapi.errors import DatabaseUnavailable
 from buildapi.model.load import LoadSample
+from buildapi.web.farm.load import counts_picture, load_json, waits_picture
 from tests.reactor import twisted_test
 from tests.web.conftest import Served
 from tests.web.farm import NOW
@@ -82,3 +83,32 @@ async def test_samples_that_cannot_be_read_are_unavailable(served: Served) -> No
     answer = await served.ask("GET", "/load", JSON)
     assert answer.status == 503
     assert "jobs database" in answer.json["msg"]
+
+
+@twisted_test(10)
+async def test_the_page_has_a_table_beside_each_chart(served: Served) -> None:
+    fill(served, LoadSample(START - 600, 512, 2, 90), LoadSample(START, 0, 613, None))
+    page = (await served.ask("GET", "/load", {"Accept": "text/html"})).body.decode()
+    assert page.count("<figure") == page.count("<table") == 2
+    assert '<td class="num">512</td><td class="num">2</td>' in page
+    assert '<td class="num">1.5</td>' in page
+
+
+@twisted_test(10)
+async def test_a_page_without_samples_says_so(served: Served) -> None:
+    answer = await served.ask("GET", "/load?until=9007199254740991", {"Accept": "text/html"})
+    assert answer.status == 200
+    assert "No samples of the load in this time." in answer.body.decode()
+
+
+def test_a_chart_shows_no_line_where_samples_are_missing() -> None:
+    found = [LoadSample(at, 1, 2, 60) for at in (0, 300, 1200, 1500)]
+    told = load_json(0, 1800, 300, found)
+    assert counts_picture(told).grid.rows == [
+        (0, 1, 2),
+        (300, 1, 2),
+        (600, None, None),
+        (1200, 1, 2),
+        (1500, 1, 2),
+    ]
+    assert (600, None) in waits_picture(told).grid.rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -11,15 +11,17 @@ from buildapi.errors import BadRequest
 from buildapi.interfaces import LoadStore
 from buildapi.model.load import MINUTE, LoadSample
 from buildapi.parameters.param import Param
+from buildapi.parameters.times import DayOrTime
 from buildapi.parameters.types import Integer
+from buildapi.reports.grid import Column, Grid, Picture
 from buildapi.web.farm.documents import LoadDocument, LoadItem
 from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.call import Call
+from buildapi.web.http.charts import chart_data
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.http.topics import FARM
-from buildapi.web.selfserve.job_pages import DayOrTime
 from buildapi.web.selfserve.pages import SelfServePages
 
 DAY = 86_400
@@ -66,9 +68,14 @@ class LoadViews:
             )
 
         kept = await self._answers.kept(("load", since, until, step), compute, topics=[FARM])
-        return Reply(
-            kept.value, Page("document.html", "Load of the farm"), freshness=kept.freshness
-        )
+        document = kept.value
+
+        def context() -> Mapping[str, object]:
+            pictures = [counts_picture(document.value), waits_picture(document.value)]
+            shown = {"of": document.value, "pictures": list(map(chart_data, pictures))}
+            return self._pages.common() | shown
+
+        return Reply(document, Page("load.html", TITLE, context), freshness=kept.freshness)
 
 
 def load_json(since: int, until: int, step: int, found: Sequence[LoadSample]) -> LoadDocument:
@@ -83,6 +90,42 @@ def load_json(since: int, until: int, step: int, found: Sequence[LoadSample]) ->
         for one in found
     ]
     return {"since": since, "until": until, "step": step, "samples": samples}
+
+
+def counts_picture(told: LoadDocument) -> Picture:
+    """Return the chart of pending requests and running builds."""
+    columns = (Column("pending", "Pending", "number"), Column("running", "Running", "number"))
+    rows = [(one["pending"], one["running"]) for one in told["samples"]]
+    title = "Pending requests and running builds"
+    return Picture(Grid("load", title, (_TIME, *columns), _with_gaps(told, rows)), "line")
+
+
+def waits_picture(told: LoadDocument) -> Picture:
+    """Return the chart of the longest wait, in minutes."""
+    rows = [(round((one["longest_wait"] or 0) / 60, 1),) for one in told["samples"]]
+    columns = (_TIME, Column("longest_wait", "Longest wait", "number"))
+    grid = Grid("waits", "Longest wait of a pending request", columns, _with_gaps(told, rows))
+    return Picture(grid, "line", unit="minutes")
+
+
+_TIME = Column("at", "Time", "time")
+
+
+def _with_gaps(
+    told: LoadDocument, rows: Sequence[tuple[float, ...]]
+) -> Sequence[Sequence[float | None]]:
+    """Put the time before each row, and an empty row where samples are missing.
+
+    A line that goes on over them would show numbers that nobody has seen.
+    """
+    found: list[Sequence[float | None]] = []
+    before: int | None = None
+    for one, row in zip(told["samples"], rows, strict=True):
+        if before is not None and one["at"] - before > told["step"]:
+            found.append((before + told["step"], *(None for _ in row)))
+        found.append((one["at"], *row))
+        before = one["at"]
+    return found
 
 
 def _check(since: int, until: int, step: int) -> None:
@@ -104,4 +147,5 @@ STEP = Param(
     Integer(MINUTE, DAY),
     default=300,
 )
+TITLE = "Load of the farm"
 LOAD = "Pending requests, running builds and the longest wait over time."

@@ -19,6 +19,7 @@ from buildapi.reports.gviz import request_id, response
 from buildapi.reports.window import Window
 from buildapi.web.http.assets import File
 from buildapi.web.http.call import Call
+from buildapi.web.http.charts import chart_data
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.tables import Cell, Line, TableColumn, asked_of, table
@@ -26,9 +27,6 @@ from buildapi.web.selfserve.pages import SelfServePages, link_of
 
 ROWS_MAX = 100
 """Rows shown of tables after the first one; the CSV has all of them."""
-
-POINTS_MAX = 2000
-"""Maximum points of a drawn chart."""
 
 TABLE_NAME = Param("table", "the table of format=csv; default the first one", Text(), default="")
 TQX = Param("tqx", "reqId:N, for format=chart", Text(), default="")
@@ -158,7 +156,7 @@ class ReportPages:
             **self._pages.common(),
             "how": how,
             "facts": shown.facts,
-            "pictures": [picture_json(p) for p in shown.pictures if p.grid.rows],
+            "pictures": [chart_data(p) for p in shown.pictures if p.grid.rows],
             "grids": [self._table(g, call, main=i == 0) for i, g in enumerate(shown.grids)],
             "link_of": link_of,
             "menu": MENU,
@@ -221,30 +219,3 @@ def _with(call: Call, *, keep_times: bool = False, **more: object) -> str:
 
 def _line(row: Sequence[object]) -> Line:
     return [Cell(c.value, c.path) if isinstance(c, Link) else Cell(c) for c in row]
-
-
-def picture_json(picture: Picture) -> dict[str, object]:
-    """Return the data from which scripts draw a chart, and its table."""
-    grid = picture.grid
-    head, *series = grid.columns
-    rows = _thinned(grid.rows)
-    return {
-        "grid": grid,
-        "rows": rows,
-        "spec": {
-            "shape": picture.shape,
-            "stacked": picture.stacked,
-            "unit": picture.unit,
-            "times": head.kind == "time",
-            "labels": [row[0] for row in rows],
-            "series": [
-                {"label": column.label, "data": [row[i] for row in rows]}
-                for i, column in enumerate(series, start=1)
-            ],
-        },
-    }
-
-
-def _thinned(rows: Sequence[Sequence[object]]) -> Sequence[Sequence[object]]:
-    """Drop rows evenly until a chart has at most ``POINTS_MAX`` points."""
-    return rows[:: -(-len(rows) // POINTS_MAX)] if len(rows) > POINTS_MAX else rows
