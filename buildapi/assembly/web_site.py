@@ -67,6 +67,7 @@ from buildapi.web.selfserve.authorizations import Authorizations
 from buildapi.web.selfserve.batch import Batch
 from buildapi.web.selfserve.build_form import BuildForm
 from buildapi.web.selfserve.build_quota import BuildQuota
+from buildapi.web.selfserve.build_reads import BuildReads
 from buildapi.web.selfserve.bulk_actions import BulkActions
 from buildapi.web.selfserve.dry_run_page import DryRun
 from buildapi.web.selfserve.idempotency import IdempotencyKeys
@@ -263,6 +264,7 @@ def web_site(
     home = Home(directory, summary, store, live.cache, pages, health, part(shares.home))
     of_rows = row_pushes(config, clock, site)
     reads = SelfServeReads(directory, builds, live.cache, pages, zone, now, live.revisions, of_rows)
+    of_builds = BuildReads(reads.branch, builds, store, live.cache, pages, looking, of_rows)
     jobs = JobPages(store, live.waiter, live.cache, pages, zone, limits.jobs_page)
     farm_views = FarmViews(
         directory, dialect.farm_reads, dialect.recent_builds, live.cache, pages, of_rows
@@ -311,6 +313,7 @@ def web_site(
         *home.routes(),
         *monitoring,
         *reads.routes(),
+        *of_builds.routes(),
         *jobs.routes(),
         *JobTrail(store, site.trails, pages).routes(),
         *AuditSearch(site.audits, access.permissions, pages, zone).routes(),

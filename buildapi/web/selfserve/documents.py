@@ -52,8 +52,29 @@ class RequestWithProperties(RequestDocument):
     properties: dict[str, Any]
 
 
-class RequestDetailsDocument(OpenRequestDocument):
-    """A build request with its properties and builds."""
+class RebuildOfDocument(TypedDict):
+    """What a request is a rebuild of: a build or a request, the other is null."""
+
+    build_id: int | None
+    request_id: int | None
+    job_id: Annotated[int, Meta(description="The job request that asked for the rebuild.")]
+
+
+class RebuildsFields(TypedDict):
+    """How a build or request is linked with its rebuilds."""
+
+    rebuilt_as: Annotated[
+        list[int] | None,
+        Meta(
+            description="Ids of the new requests of its rebuilds, newest first, at most 100;"
+            " null while the jobs database does not respond."
+        ),
+    ]
+    rebuild_of: RebuildOfDocument | None
+
+
+class RequestDetailsDocument(OpenRequestDocument, RebuildsFields):
+    """A build request with its properties, builds and rebuilds."""
 
     properties: dict[str, Any]
     build_ids: list[int]
@@ -88,8 +109,8 @@ class BuildDocument(BuildFields):
     requests: list[RequestDocument]
 
 
-class BuildDetailsDocument(BuildFields):
-    """A build, its requests with their properties."""
+class BuildDetailsDocument(BuildFields, RebuildsFields):
+    """A build, its requests with their properties, and its rebuilds."""
 
     requests: list[RequestWithProperties]
 

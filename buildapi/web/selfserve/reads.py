@@ -1,4 +1,4 @@
-"""Serve the self-serve reads: branches, days, revisions, builds, build requests and users."""
+"""Serve the self-serve reads: branches, days, revisions, builders and users."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from buildapi.model.revisions import RevisionMatch, ambiguity
 from buildapi.parameters.job_parameters import WAIT
 from buildapi.parameters.param import Param, Place
 from buildapi.parameters.read_parameters import STABLE, STABLE_DELAY
-from buildapi.parameters.texts import id_of_path
 from buildapi.parameters.types import Day, Text
 from buildapi.web.http.assets import File, files, modules, modules_version
 from buildapi.web.http.cache import Kept, SingleFlightCache
@@ -65,8 +64,6 @@ class SelfServeReads:
         return (
             Route("GET", "/self-serve/branches", self.branches, BRANCHES, (FORMAT,)),
             Route("GET", b, self.day, DAY, (DATE, *VIEW, FORMAT)),
-            Route("GET", f"{b}/build/{{build_id}}", self.build, BUILD, (FORMAT,)),
-            Route("GET", f"{b}/request/{{request_id}}", self.request, REQUEST, (FORMAT,)),
             Route("GET", f"{b}/rev/{{revision}}", self.revision, REVISION, (*VIEW, FORMAT)),
             Route(
                 "GET",
@@ -202,50 +199,6 @@ class SelfServeReads:
 
     def _revision(self, call: Call) -> tuple[Branch, str]:
         return self.branch(call.path["branch"]), call.path["revision"]
-
-    async def build(self, call: Call) -> Reply:
-        """Show one build."""
-        branch, text = self.branch(call.path["branch"]), call.path["build_id"]
-
-        async def read(id_: int) -> object:
-            found = await self._builds.build(branch, id_)
-            if found is None:
-                return None
-            pushes = await self._row_pushes.of([found.build.requests[0].revision])
-            return build_details_json(found, pushes)
-
-        kept = await self._one(branch, "build", text, read)
-        page = self._pages.thing(f"Build {text}", kept.value, call, branch.name)
-        return Reply(kept.value, page, freshness=kept.freshness)
-
-    async def request(self, call: Call) -> Reply:
-        """Show one build request."""
-        branch, text = self.branch(call.path["branch"]), call.path["request_id"]
-
-        async def read(id_: int) -> object:
-            found = await self._builds.request(branch, id_)
-            if found is None:
-                return None
-            return request_details_json(found, await self._row_pushes.of([found.request.revision]))
-
-        kept = await self._one(branch, "request", text, read)
-        page = self._pages.thing(f"Request {text}", kept.value, call, branch.name)
-        return Reply(kept.value, page, freshness=kept.freshness)
-
-    async def _one(
-        self,
-        branch: Branch,
-        kind: str,
-        text: str,
-        read: Callable[[int], Awaitable[object]],
-    ) -> Kept[JSONBody]:
-        """Return one build or build request; :raises NotFound: it is not on the branch."""
-        id_ = id_of_path(text)
-        if id_ is not None:
-            kept = await self._hot(branch, (kind, id_), partial(read, id_))
-            if kept.value.value is not None:
-                return kept
-        raise NotFound(f"{kind.capitalize()} {text} not found on branch {branch.name}")
 
     async def about(self, branch_name: str, kind: str, id_: int) -> str:
         """Return builder and revision of a build or build request as text; empty without one.
@@ -401,8 +354,6 @@ MODULES = "Modules of the pages' scripts, all of one version."
 SELF_SERVE = "Branches, a search, and this documentation of the API."
 BRANCHES = "The branches file of the farm."
 DAY = "Builds started on a day and pending requests submitted on it, newest first."
-BUILD = "One build, with the requests it serves and their properties."
-REQUEST = "One build request, with its properties and builds."
 REVISION = "Builds and pending requests of a revision; 12 digits of a hash suffice."
 DONE = "Whether all builds of a revision have ended, and whether all passed."
 BUILDERS = "Names of builders with requests on the branch in the last 60 days."

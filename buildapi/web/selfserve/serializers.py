@@ -6,6 +6,7 @@ from typing import cast
 
 from buildapi.jobs.completeness import status
 from buildapi.jobs.push_index import NO_PUSHES, PushIndex
+from buildapi.model.rebuilds import OF_BUILD, OF_REQUEST, Rebuild, RebuildLinks
 from buildapi.model.records import (
     BranchDay,
     Build,
@@ -23,6 +24,8 @@ from buildapi.web.selfserve.documents import (
     BuildFields,
     JobDocument,
     OpenRequestDocument,
+    RebuildOfDocument,
+    RebuildsFields,
     RequestDetailsDocument,
     RequestDocument,
     UserDocument,
@@ -98,21 +101,26 @@ def build_json(build: Build, pushes: PushIndex = NO_PUSHES) -> BuildDocument:
 
 
 def build_details_json(
-    details: BuildDetails, pushes: PushIndex = NO_PUSHES
+    details: BuildDetails,
+    links: RebuildLinks | None = None,
+    pushes: PushIndex = NO_PUSHES,
 ) -> BuildDetailsDocument:
-    """Return a build as JSON, its requests with their properties."""
+    """Return a build as JSON, its requests with their properties, and its rebuilds."""
     fields: BuildFields = build_json(details.build, pushes)
     requests = zip(details.build.requests, details.properties, strict=True)
     return {
         **fields,
         "requests": [{**request_json(r), "properties": dict(p)} for r, p in requests],
+        **rebuilds_json(links),
     }
 
 
 def request_details_json(
-    details: RequestDetails, pushes: PushIndex = NO_PUSHES
+    details: RequestDetails,
+    links: RebuildLinks | None = None,
+    pushes: PushIndex = NO_PUSHES,
 ) -> RequestDetailsDocument:
-    """Return a build request as JSON, with its properties and builds."""
+    """Return a build request as JSON, with its properties, builds and rebuilds."""
     shaped = alone_json(details.request, pushes)
     if not details.starting:
         shaped.pop("claimed_by_name", None)
@@ -120,6 +128,30 @@ def request_details_json(
         **shaped,
         "properties": dict(details.properties),
         "build_ids": list(details.build_ids),
+        **rebuilds_json(links),
+    }
+
+
+def rebuilds_json(links: RebuildLinks | None) -> RebuildsFields:
+    """Return as JSON what a build or request was rebuilt as, and of what it is a rebuild.
+
+    Both are None where that is not known.
+    """
+    if links is None:
+        return {"rebuilt_as": None, "rebuild_of": None}
+    return {
+        "rebuilt_as": [rebuild.request_id for rebuild in links.rebuilds],
+        "rebuild_of": rebuild_of_json(links.origins[0]) if links.origins else None,
+    }
+
+
+def rebuild_of_json(rebuild: Rebuild) -> RebuildOfDocument:
+    """Return as JSON of what a new request is a rebuild, and which job asked for it."""
+    kind, old = rebuild.origin.kind, rebuild.origin.id
+    return {
+        "build_id": old if kind == OF_BUILD else None,
+        "request_id": old if kind == OF_REQUEST else None,
+        "job_id": rebuild.job_id,
     }
 
 
