@@ -40,11 +40,23 @@ class PushKey(msgspec.Struct, frozen=True, order=True):
     revision: str
 
 
+@attrs.frozen(order=True)
+class PushPlace:
+    """A place in a list of pushes, newest first; of one second, the greatest revision is first.
+
+    Without a revision it is before the pushes of earlier seconds.
+    """
+
+    when: int
+    revision: str = ""
+
+
 @attrs.frozen
 class Push:
     """The changes of one revision on one branch, the first of them first; never empty.
 
-    Build masters send changes as well, to have tests run: whose push it is, the first one tells.
+    Changes without a revision, or with a blank one, are of no push.  Build masters send changes as
+    well, to have tests run: whose push it is, the first one tells.
     """
 
     branch: Branch
@@ -66,20 +78,17 @@ class Push:
         """Return when it was pushed."""
         return self.first.when
 
-
-@attrs.frozen
-class PushPlace:
-    """A place in a list of pushes, newest first; of one second, the greatest revision is first."""
-
-    when: int
-    revision: str = ""
+    @property
+    def place(self) -> PushPlace:
+        """Return where it is in a list."""
+        return PushPlace(self.when, self.revision)
 
 
 @attrs.frozen
 class PushFilter:
     """Select pushes of ``branches`` (at least one); None selects all.
 
-    The time range is ``[since, until)``; ``after`` is the last push of the page before.
+    The time range is ``[since, until)``; ``after`` is ``next`` of the page before.
     ``revision`` is a whole one, as stored.
     """
 
@@ -93,7 +102,28 @@ class PushFilter:
 
 @attrs.frozen
 class PushPage:
-    """Pushes, newest first; ``more`` is whether others follow the last one."""
+    """Pushes, newest first; ``next`` is where the list continues, None at its end.
+
+    A read looks at a bounded number of changes, so that there may be more pushes even where fewer
+    were found than asked for, or none.
+    """
 
     pushes: Sequence[Push]
-    more: bool
+    next: PushPlace | None = None
+
+    @property
+    def more(self) -> bool:
+        """Return whether the list continues."""
+        return self.next is not None
+
+
+def first_page(pushes: Sequence[Push], limit: int) -> PushPage:
+    """Return the first ``limit`` of these pushes.
+
+    Those of one revision and second, on several branches, have one place: they are on one page,
+    which may so have more.
+    """
+    end = limit
+    while end < len(pushes) and pushes[end].place == pushes[end - 1].place:
+        end += 1
+    return PushPage(pushes[:end], pushes[end - 1].place if end < len(pushes) else None)

@@ -13,12 +13,12 @@ from twisted.internet.task import Clock
 
 from buildapi.buildbot.v08.build_reads import SQLBuilds
 from buildapi.buildbot.v08.farm_reads import SQLFarmReads
-from buildapi.buildbot.v08.push_reads import SQLPushes
+from buildapi.buildbot.v08.push_reads import PushBounds, SQLPushes
 from buildapi.buildbot.v08.recent_builds import SQLRecentBuilds
 from buildapi.model.farm_rows import RecentBuild
 from buildapi.model.pushes import Change
 from buildapi.model.records import Build, BuildDetails, RequestDetails
-from tests.buildbot.conftest import Scheduler
+from tests.buildbot.conftest import EMPTIED, OpenScheduler, Scheduler, create, empty
 from tests.buildbot.seed import Seed
 from tests.contracts.facts import FactsReaderContract
 from tests.contracts.pushes import PushesContract, PushesUnderTest
@@ -34,6 +34,7 @@ from tests.contracts.reads import (
 )
 from tests.farmwide.conftest import Status
 from tests.farmwide.doubles import MemoryRecentBuilds
+from tests.services.mariadb import MariaDB
 from tests.web.farm import MemoryBuilds, MemoryFactsReader, MemoryFarmReads, MemoryPushes, a_request
 
 
@@ -43,6 +44,7 @@ class InSQL:
 
     scheduler: Scheduler
     rows: dict[int, list[int]] = attrs.field(factory=dict)
+    bounds: PushBounds = attrs.field(factory=PushBounds)
 
     @property
     def seed(self) -> Seed:
@@ -58,7 +60,7 @@ class InSQL:
 
     @property
     def pushes(self) -> SQLPushes:
-        return SQLPushes(self.scheduler.db, Clock())
+        return SQLPushes(self.scheduler.db, Clock(), self.bounds)
 
     def change(
         self,
@@ -300,6 +302,39 @@ class TestSQLPushes(PushesContract):
         made: PushesUnderTest = InSQL(scheduler)
         assert isinstance(made.pushes, SQLPushes)
         return made
+
+
+class TestSQLPushesInSmallPortions(PushesContract):
+    """The contract on each engine, with queries of so few changes that a list takes many."""
+
+    @pytest.fixture
+    def made(self, scheduler: Scheduler) -> PushesUnderTest:
+        few = PushBounds(newest=1, portion=3, searched=5, of_revisions=20)
+        made: PushesUnderTest = InSQL(scheduler, bounds=few)
+        assert isinstance(made.pushes, SQLPushes)
+        return made
+
+
+@pytest.mark.mariadb
+class TestSQLPushesOfAnOldFarm(PushesContract):
+    """The contract on tables without transactions, whose texts are latin1."""
+
+    @pytest.fixture
+    def made(self, old_farm_url: str, open_scheduler: OpenScheduler) -> PushesUnderTest:
+        empty(old_farm_url)
+        made: PushesUnderTest = InSQL(open_scheduler(old_farm_url))
+        assert isinstance(made.pushes, SQLPushes)
+        return made
+
+
+@pytest.fixture(scope="session")
+def old_farm_url(mariadb: MariaDB) -> str:
+    """Return a scheduler database of MyISAM tables, made once."""
+    url = mariadb.database("old", "latin1")
+    create(url, "mysql", "latin1")
+    tables = [f"ALTER TABLE {table} ENGINE=MyISAM" for table in EMPTIED]
+    mariadb.execute(*tables, database=url.rpartition("/")[2])
+    return url
 
 
 class TestMemoryPushes(PushesContract):

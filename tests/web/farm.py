@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from operator import attrgetter
 from statistics import median_low
 from typing import Any, TypeVar
 
@@ -51,7 +52,7 @@ from buildapi.model.farm_rows import (
     RunningBuild,
 )
 from buildapi.model.messages import BrokerStatus
-from buildapi.model.pushes import Change, Push, PushFilter, PushKey, PushPage
+from buildapi.model.pushes import Change, Push, PushFilter, PushKey, PushPage, first_page
 from buildapi.model.rebuilds import (
     OF_BUILD,
     OF_REQUEST,
@@ -353,15 +354,15 @@ class MemoryPushes:
     async def pushes(self, wanted: PushFilter, limit: int) -> PushPage:
         await self.builds.failing.happen("pushes", wanted, limit)
         found = [push for push in self._all(wanted.branches) if _selects(wanted, push)]
-        found.sort(key=lambda push: (push.when, push.revision), reverse=True)
-        return PushPage(found[:limit], more=len(found) > limit)
+        found.sort(key=attrgetter("place", "branch.name"), reverse=True)
+        return first_page(found, limit)
 
     def _all(self, branches: Sequence[Branch]) -> Sequence[Push]:
         groups: dict[tuple[str, str], list[Change]] = {}
         owners = {b.name: b for b in branches}
         for change in sorted(self.known, key=lambda c: (c.when, c.id)):
             for name, branch in owners.items():
-                if branch.owns(change.branch):
+                if branch.owns(change.branch) and change.revision.strip():
                     groups.setdefault((name, change.revision), []).append(change)
         return [Push(owners[name], rev, changes) for (name, rev), changes in groups.items()]
 
@@ -376,7 +377,7 @@ class MemoryPushes:
     async def changes(self, revisions: Collection[str]) -> Mapping[str, Sequence[Change]]:
         await self.changing.happen("changes", tuple(revisions))
         ordered = sorted(self.known, key=lambda c: (c.when, c.id))
-        found = {r: [c for c in ordered if c.revision == r] for r in revisions}
+        found = {r: [c for c in ordered if c.revision == r] for r in revisions if r.strip()}
         return {revision: changes for revision, changes in found.items() if changes}
 
     async def files(self, changes: Sequence[int]) -> Mapping[int, Sequence[str]]:
@@ -399,13 +400,12 @@ class MemoryPushes:
 
 
 def _selects(wanted: PushFilter, push: Push) -> bool:
-    after = wanted.after
     return (
         wanted.author in {None, push.first.author}
         and wanted.revision in {None, push.revision}
         and (wanted.since is None or push.when >= wanted.since)
         and (wanted.until is None or push.when < wanted.until)
-        and (after is None or (push.when, push.revision) < (after.when, after.revision))
+        and (wanted.after is None or push.place < wanted.after)
     )
 
 

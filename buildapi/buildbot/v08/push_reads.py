@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
+from math import inf
+from operator import attrgetter
 from statistics import median_low
 
 import attrs
+import msgspec
 
 from buildapi.buildbot.v08.branch_conditions import let_through
 from buildapi.buildbot.v08.build_reads import apart, bounded, merge
 from buildapi.buildbot.v08.build_rows import BuildRow, StoredRequest
 from buildapi.buildbot.v08.queries import BUILDS, REQUEST, TRY, build_row, of_branch, of_revision
+from buildapi.db.call_groups import CallGroups
 from buildapi.db.sql import (
     Column,
     Database,
@@ -29,23 +33,48 @@ from buildapi.db.sql import (
 )
 from buildapi.model.branches import Branch
 from buildapi.model.farm_rows import BranchFilter
-from buildapi.model.pushes import Change, Push, PushFilter, PushKey, PushPage
+from buildapi.model.pushes import Change, Push, PushFilter, PushKey, PushPage, PushPlace, first_page
 from buildapi.model.records import BranchDay, Build, RequestBuild
 from buildapi.reactor_time import ReactorTime
 
-CHANGES = 200
-"""Changes that one query of a list of pushes reads."""
+FILES_MAX = 10_000
+"""Maximum number of names of files that one query reads."""
 
 LATEST_BUILDS = 20_000
 """Builds whose durations the medians are of: the latest of the farm."""
 
+LATEST_PORTION = 1000
+"""Builds of these that one query reads."""
+
 MEDIANS_SECONDS = 600
 """Seconds for which medians are kept."""
 
-SKEW = 3600
-"""Seconds by which the clock of a change source may be ahead of that of a scheduler."""
+SKEW = 86_400
+"""Seconds that builds may be older than the first change of their push.
+
+Change sources have clocks of their own, and operators delete old changes.
+"""
+
+FOREVER = 2**53
+"""Later than any time, and within the numbers that every database can compare."""
 
 _Row = tuple[StoredRequest, RequestBuild | None]
+
+
+@attrs.frozen
+class PushBounds:
+    """Maximum numbers of changes that reads of pushes take from the database.
+
+    The first query of a list reads ``newest`` of them, each further one twice as many up to
+    ``portion``, unless one second has more.  After ``searched`` the list ends, to be continued,
+    however few pushes were found.  ``of_revisions`` is for one query of some revisions; of a single
+    one with more than that, such as a tag, the first ones are read.
+    """
+
+    newest: int = 200
+    portion: int = 1000
+    searched: int = 10_000
+    of_revisions: int = 5000
 
 
 @attrs.define
@@ -54,16 +83,25 @@ class SQLPushes:
 
     _db: Database
     _reactor: ReactorTime
+    _bounds: PushBounds = PushBounds()
     _medians: Mapping[str, int] = attrs.field(factory=dict, init=False)
-    _medians_until: float = attrs.field(default=0.0, init=False)
+    _medians_until: float = attrs.field(default=-inf, init=False)
+    _latest: CallGroups[None, Mapping[str, int]] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        # Callers share a read, and one who gives up does not end it.
+        self._latest = CallGroups(self._read_medians)
 
     async def pushes(self, wanted: PushFilter, limit: int) -> PushPage:
         """List at most ``limit`` pushes, newest first."""
+        if not wanted.branches:
+            return PushPage([])
         try:
-            found = await bounded(self._db.snapshot(lambda read: _pushes(read, wanted, limit + 1)))
+            return await bounded(
+                self._db.snapshot(lambda read: _page(read, wanted, limit, self._bounds))
+            )
         except ValueRefusedError:  # no author or revision of the database can be like this one
-            return PushPage([], more=False)
-        return PushPage(found[:limit], more=len(found) > limit)
+            return PushPage([])
 
     async def work(self, pushes: Sequence[Push]) -> Mapping[PushKey, BranchDay]:
         """Return the builds and open requests without one of each push."""
@@ -73,9 +111,12 @@ class SQLPushes:
         """Return the changes of revisions on all branches, the first of each first."""
 
         def reading(read: Read) -> Mapping[str, Sequence[Change]]:
-            return _changes(read, list(dict.fromkeys(revisions)))
+            return _changes(read, [r for r in dict.fromkeys(revisions) if r.strip()], self._bounds)
 
-        return await bounded(self._db.snapshot(reading))
+        try:
+            return await bounded(self._db.snapshot(reading))
+        except ValueRefusedError:  # no text of the database can be like one of them
+            return {}
 
     async def files(self, changes: Sequence[int]) -> Mapping[int, Sequence[str]]:
         """Return the files of changes, sorted."""
@@ -84,7 +125,7 @@ class SQLPushes:
             found: dict[int, list[str]] = {}
             for some in chunks(list(changes)):
                 query, params = files_of(some)
-                for change, name in query.all_of(read, **params):
+                for change, name in query.all_of(read, **params, rows=FILES_MAX):
                     found.setdefault(change, []).append(name)
             return {change: sorted(names) for change, names in found.items()}
 
@@ -92,51 +133,87 @@ class SQLPushes:
 
     async def medians(self) -> Mapping[str, int]:
         """Return by builder the median seconds of its builds among the latest of the farm."""
+        return await self._latest.call(None)
+
+    async def _read_medians(self, calls: Sequence[None]) -> Sequence[Mapping[str, int]]:
         if self._reactor.seconds() >= self._medians_until:
-            found: dict[str, list[int]] = {}
-            for builder, seconds in await LATEST.many(self._db, count=LATEST_BUILDS):
-                found.setdefault(builder, []).append(seconds)
-            self._medians = {builder: median_low(of) for builder, of in found.items()}
+            self._medians = await bounded(self._db.snapshot(_medians))
             self._medians_until = self._reactor.seconds() + MEDIANS_SECONDS
-        return self._medians
+        return [self._medians] * len(calls)
 
     async def results(self, branch: Branch, builder: str, limit: int) -> Sequence[Build]:
         """List the latest builds of a builder on a branch, newest first."""
         where, params = of_branch(branch)
         # A build that serves several requests has a row for each of them.
-        rows = await latest_of_builder(where).many(
-            self._db, builder=builder, rows=limit * 4, **params
-        )
+        query = latest_of_builder(where)
+        try:
+            rows = await bounded(query.many(self._db, builder=builder, rows=limit * 4, **params))
+        except ValueRefusedError:  # no builder of the database can have this name
+            return []
         return merge(row for row in rows if branch.owns(row.request.branch))[:limit]
 
 
-def _pushes(read: Read, wanted: PushFilter, limit: int) -> Sequence[Push]:
+def _page(read: Read, wanted: PushFilter, limit: int, bounds: PushBounds) -> PushPage:
     """Return at most ``limit`` pushes by their first changes, the newest first."""
     where, params = _condition(wanted)
-    until, size, found = params["until"], CHANGES, list[Push]()
-    while len(found) < limit:
+    until, size, searched = params["until"], bounds.newest, 0
+    pushes, found = _PushesOfRevisions(read, wanted, bounds), list[Push]()
+    while True:
         rows = newest_changes(where).all_of(read, **{**params, "until": until}, rows=size)
+        searched += len(rows)
         # Others of the last second may follow: their pushes are not complete yet.
         last = rows[-1].when if len(rows) == size else None
-        revisions = list(dict.fromkeys(row.revision for row in rows))
-        pushes = _by_branch(_changes(read, revisions), wanted.branches)
-        first = {row.id for row in rows if row.when != last}
-        new = [push for push in pushes if push.first.id in first and _fits(push, wanted)]
-        found += sorted(new, key=lambda push: (push.when, push.revision), reverse=True)
+        new = pushes.beginning_with([row for row in rows if row.when != last])
+        found += sorted(new, key=attrgetter("place", "branch.name"), reverse=True)
+        if len(found) > limit:
+            return first_page(found, limit)
         if last is None:
-            break
+            return PushPage(found)
         if last + 1 == until:  # a second with more changes than that
             size *= 2
+            continue
         until = last + 1
-    return found[:limit]
+        if searched >= bounds.searched:
+            return PushPage(found, PushPlace(until))
+        size = min(size * 2, bounds.portion)
+
+
+@attrs.define
+class _PushesOfRevisions:
+    """Read the pushes of revisions, each once, although its changes come with several queries."""
+
+    _read: Read
+    _wanted: PushFilter
+    _bounds: PushBounds
+    _owner: _Owner = attrs.field(init=False)
+    _known: dict[str, Sequence[Push]] = attrs.field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._owner = _Owner(self._wanted.branches)
+
+    def beginning_with(self, changes: Sequence[NewestChange]) -> Sequence[Push]:
+        """Return the pushes wanted whose first change is one of these."""
+        revisions = [r for r in dict.fromkeys(c.revision for c in changes) if r.strip()]
+        new = [revision for revision in revisions if revision not in self._known]
+        found = _changes(self._read, new, self._bounds)
+        for revision in new:
+            of = found.get(revision, ())
+            self._known[revision] = list(_by_branch(revision, of, self._owner))
+        first = {change.id for change in changes}
+        return [
+            push
+            for revision in revisions
+            for push in self._known[revision]
+            if push.first.id in first and _fits(push, self._wanted)
+        ]
 
 
 def _condition(wanted: PushFilter) -> tuple[str, dict[str, object]]:
     branches, params = let_through("c.branch", BranchFilter(wanted.branches))
     parts = [branches]
-    until = wanted.until if wanted.until is not None else END
+    until = wanted.until if wanted.until is not None else FOREVER
     if wanted.after is not None:
-        until = min(until, wanted.after.when + 1)
+        until = min(until, wanted.after.when + bool(wanted.after.revision))
     params["until"] = until
     if wanted.since is not None:
         parts.append("c.when_timestamp >= :since")
@@ -149,31 +226,23 @@ def _condition(wanted: PushFilter) -> tuple[str, dict[str, object]]:
     return " AND ".join(parts), params
 
 
-END = 2**31 - 1
-"""The greatest time that ``changes.when_timestamp`` holds on MySQL."""
-
-
 def _fits(push: Push, wanted: PushFilter) -> bool:
     """Return whether a push is one of those wanted; its first change was found by SQL."""
-    after = wanted.after
-    if after is not None and (push.when, push.revision) >= (after.when, after.revision):
+    if wanted.after is not None and push.place >= wanted.after:
         return False
-    return wanted.author is None or push.first.author == wanted.author
+    # MySQL ignores blanks at the end.
+    return wanted.author in {None, push.first.author} and wanted.revision in {None, push.revision}
 
 
-def _by_branch(
-    changes: Mapping[str, Sequence[Change]], branches: Sequence[Branch]
-) -> Iterable[Push]:
-    """Yield the pushes of branches among the changes of revisions."""
-    owner = _Owner(branches)
-    for revision, of in changes.items():
-        groups: dict[str, tuple[Branch, list[Change]]] = {}
-        for change in of:
-            branch = owner(change.branch)
-            if branch is not None:
-                groups.setdefault(branch.name, (branch, []))[1].append(change)
-        for branch, ours in groups.values():
-            yield Push(branch, revision, ours)
+def _by_branch(revision: str, changes: Iterable[Change], owner: _Owner) -> Iterable[Push]:
+    """Yield the pushes of a revision, one for each branch."""
+    groups: dict[str, tuple[Branch, list[Change]]] = {}
+    for change in changes:
+        branch = owner(change.branch)
+        if branch is not None:
+            groups.setdefault(branch.name, (branch, []))[1].append(change)
+    for branch, ours in groups.values():
+        yield Push(branch, revision, ours)
 
 
 @attrs.frozen
@@ -189,22 +258,34 @@ class _Owner:
         return self.known[stored]
 
 
-def _changes(read: Read, revisions: Sequence[str]) -> dict[str, list[Change]]:
+def _changes(read: Read, revisions: Sequence[str], bounds: PushBounds) -> dict[str, list[Change]]:
     """Return the changes of these revisions, the first of each first."""
-    wanted, found = set(revisions), dict[str, list[Change]]()
+    found: dict[str, list[Change]] = {revision: [] for revision in revisions}
     for some in chunks(revisions):
-        query, params = changes_of(some)
-        for change in query.all_of(read, **params):
+        for change in _first_changes(read, some, bounds.of_revisions):
             # MySQL ignores case, and blanks at the end.
-            if change.revision in wanted:
-                found.setdefault(change.revision, []).append(change)
-    return found
+            if change.revision in found:
+                found[change.revision].append(change)
+    return {revision: changes for revision, changes in found.items() if changes}
+
+
+def _first_changes(read: Read, revisions: Sequence[str], most: int) -> Sequence[Change]:
+    """Return the changes of revisions by time; ``most`` of one that has more than that."""
+    query, params = changes_of(revisions)
+    rows = query.all_of(read, **params, rows=most)
+    if len(rows) < most or len(revisions) == 1:
+        return rows
+    half = len(revisions) // 2
+    parts = revisions[:half], revisions[half:]
+    return [row for part in parts for row in _first_changes(read, part, most)]
 
 
 def _work(read: Read, pushes: Sequence[Push]) -> Mapping[PushKey, BranchDay]:
     keys = {push.key: push.branch for push in pushes}
     owners = _Owner(list({branch.name: branch for branch in keys.values()}.values()))
-    oldest = {push.revision: push.when for push in reversed(pushes)}
+    oldest: dict[str, int] = {}
+    for push in pushes:
+        oldest[push.revision] = min(push.when, oldest.get(push.revision, push.when))
     rows: dict[PushKey, list[_Row]] = {key: [] for key in keys}
     for some in chunks(list(oldest)):
         revisions, params = any_of("revision", some)
@@ -216,6 +297,15 @@ def _work(read: Read, pushes: Sequence[Push]) -> Mapping[PushKey, BranchDay]:
             if key in rows:
                 rows[key].append(row)
     return {key: apart(of) for key, of in rows.items()}
+
+
+def _medians(read: Read) -> Mapping[str, int]:
+    newest = NEWEST_BUILD.first_of(read) or 0
+    found: dict[str, list[int]] = {}
+    for until in range(newest, max(0, newest - LATEST_BUILDS), -LATEST_PORTION):
+        for builder, seconds in ENDED.all_of(read, after=until - LATEST_PORTION, until=until):
+            found.setdefault(builder, []).append(seconds)
+    return {builder: median_low(of) for builder, of in found.items()}
 
 
 # --- the queries
@@ -235,44 +325,57 @@ def _change_row(  # noqa: PLR0917  # the columns of _CHANGE in order
     return Change(id_, branch, revision, author, comments, int(when), revlink or None)
 
 
+class NewestChange(msgspec.Struct, frozen=True):
+    """What shows where a change is in a list, and of which push it may be."""
+
+    id: int
+    when: int
+    revision: str
+
+
+def _newest_row(id_: int, when: Column, revision: str) -> NewestChange:
+    return NewestChange(id_, int(when), revision)
+
+
 @cache
-def newest_changes(where: str) -> Query[Change]:
+def newest_changes(where: str) -> Query[NewestChange]:
     """Select the newest changes before ``:until`` that have a revision."""
     return Query(
-        f"SELECT {_CHANGE} FROM changes c"  # noqa: S608  # constants and parameter names
-        f" WHERE c.when_timestamp < :until AND c.revision IS NOT NULL AND {where}"
+        "SELECT c.changeid, c.when_timestamp, c.revision FROM changes c"  # noqa: S608  # constants and parameter names
+        f" WHERE c.when_timestamp < :until AND c.revision <> '' AND {where}"
         " ORDER BY c.when_timestamp DESC, c.changeid DESC LIMIT :rows",
-        _change_row,
+        _newest_row,
     )
 
 
 def changes_of(revisions: Sequence[str]) -> tuple[Query[Change], dict[str, object]]:
-    """Select the changes of these revisions, oldest first."""
+    """Select the first ``:rows`` changes of these revisions, oldest first."""
     names, params = any_of("revision", revisions)
     return Query(
         f"SELECT {_CHANGE} FROM changes c WHERE c.revision IN ({names})"  # noqa: S608  # constants and parameter names
-        " ORDER BY c.when_timestamp, c.changeid",
+        " ORDER BY c.when_timestamp, c.changeid LIMIT :rows",
         _change_row,
     ), params
 
 
 def files_of(changes: Sequence[int]) -> tuple[Query[tuple[int, str]], dict[str, object]]:
-    """Select pairs of a change and the name of a file."""
+    """Select pairs of a change and the name of a file, ``:rows`` at most."""
     ids, params = any_of("change", changes)
     return Query(
-        f"SELECT changeid, filename FROM change_files WHERE changeid IN ({ids})",  # noqa: S608  # parameter names
+        f"SELECT changeid, filename FROM change_files WHERE changeid IN ({ids}) LIMIT :rows",  # noqa: S608  # parameter names
         lambda change, name: (change, name),
     ), params
 
 
-LATEST: Query[tuple[str, int]] = Query(
+NEWEST_BUILD: Query[int | None] = Query("SELECT MAX(id) FROM builds", lambda newest: newest)
+ENDED: Query[tuple[str, int]] = Query(
     "SELECT br.buildername, b.finish_time - b.start_time FROM builds b"
     " JOIN buildrequests br ON br.id = b.brid"
-    " WHERE b.id > (SELECT MAX(id) FROM builds) - :count AND b.finish_time >= b.start_time"
+    " WHERE b.id > :after AND b.id <= :until AND b.finish_time >= b.start_time"
     " AND br.complete = 1",
     lambda builder, seconds: (builder, int(seconds)),
 )
-"""Builder and seconds of the latest ended builds of the farm."""
+"""Builder and seconds of the ended builds with these ids."""
 
 
 def latest_of_builder(where: str) -> Query[BuildRow]:
