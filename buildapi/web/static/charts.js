@@ -3,19 +3,21 @@
 (() => {
   const LIGHT = ["#0b57b8", "#c2410c", "#17693a", "#7a2e8f", "#8a5300", "#0e7490", "#b3261e", "#4d5a6a", "#a16207", "#9d174d"];
   const DARK = ["#8ab8ff", "#fb9a63", "#7ad69b", "#d9a3ea", "#f0b860", "#67d3e8", "#ff9d94", "#a5aebb", "#e7d36a", "#f79ac3"];
-  const STATES = { success: "--ok", warnings: "--warn", failure: "--fail", failed: "--fail", exception: "--odd" };
+  const WORDS = { failed: "failure", done: "success", claimed: "pending", "no result": "none" };
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const drawn = [];
   let paper = false;
 
-  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const ink = () => (paper ? "#1c2129" : css("--ink"));
-  const line = () => (paper ? "#cfd6df" : css("--line"));
+  // colours.css has the colours of both schemes, and of paper for what is inside of "on-paper".
+  const sheet = document.body.appendChild(Object.assign(document.createElement("i"), { className: "on-paper", hidden: true }));
+  const css = (name) => getComputedStyle(paper ? sheet : document.documentElement).getPropertyValue(name).trim();
+  const ink = () => css("--ink");
+  const line = () => css("--line");
 
   function colour(label, index) {
-    const state = STATES[String(label).toLowerCase()];
-    // The style sheet's colours follow the scheme of the screen: dark ones are too pale for paper.
-    if (state && !paper) return css(state);
+    const word = String(label).toLowerCase();
+    const own = css(`--result-${(WORDS[word] || word).replace(/[^a-z]+/g, "-")}`);
+    if (own) return own;
     const colours = dark.matches && !paper ? DARK : LIGHT;
     return colours[index % colours.length];
   }
@@ -28,7 +30,7 @@
   function datasets(spec) {
     if (spec.shape === "pie") {
       const colours = spec.labels.map(colour);
-      const edge = paper ? "#ffffff" : css("--paper");
+      const edge = css("--paper");
       return [{ data: spec.series[0].data, backgroundColor: colours, borderColor: edge, borderWidth: 1 }];
     }
     return spec.series.map((series, index) => {
