@@ -188,6 +188,10 @@ class UnclassifiedError(DatabaseUnavailable):
     """Report an unclassified database error: it is retried, but not for ever."""
 
 
+class TableDenied(DatabaseUnavailable):
+    """Report that the account of a database has no right to a table or column of a statement."""
+
+
 class OutcomeUnknownError(BuildAPIError):
     """Report that a job request may or may not be executed."""
 

@@ -37,6 +37,7 @@ class ErrorKind(enum.Enum):
     LOST = "the connection ended; what it was doing may be done or not"
     CONFLICT = "other transactions were in the way; nothing was done"
     UNAVAILABLE = "the database does not do it now"
+    DENIED = "the account has no right to a table; nothing was done"
     DUPLICATE = "a unique key already exists"
     VALUE = "a value does not fit"
     MISSING = "there is no such table"

@@ -59,6 +59,7 @@ LOST = ClassifiedError(ErrorKind.LOST, "does not answer")
 UNREACHABLE = ClassifiedError(ErrorKind.UNAVAILABLE, "cannot be reached")
 FULL_HOUSE = ClassifiedError(ErrorKind.UNAVAILABLE, "has no free connection")
 REFUSED = ClassifiedError(ErrorKind.UNAVAILABLE, "refuses the account")
+DENIED = ClassifiedError(ErrorKind.DENIED, "refuses the account a table")
 HELD_UP = ClassifiedError(ErrorKind.CONFLICT, "is blocked by locks")
 TOO_LARGE = ClassifiedError(ErrorKind.VALUE, "refuses a statement of this size")
 
@@ -76,8 +77,9 @@ _BY_NUMBER: dict[int, ClassifiedError | None] = {
         (FULL_HOUSE, (1040, 1203, 1226)),
         (
             REFUSED,
-            (1044, 1045, 1049, 1129, 1130, 1142, 1143, 1698, 1820, 1862, 2026, 2059, 3118, 4151),
+            (1044, 1045, 1049, 1129, 1130, 1698, 1820, 1862, 2026, 2059, 3118, 4151),
         ),
+        (DENIED, (ER.TABLEACCESS_DENIED_ERROR, ER.COLUMNACCESS_DENIED_ERROR)),
         (TOO_SLOW, (1317, 1969, 3024)),
         (READ_ONLY, (1290, 1792, 1836)),
         (DISK_FULL, (1021, 1114)),

@@ -27,7 +27,7 @@ from buildapi.db.sql import (
     any_of,
 )
 from buildapi.db.thread_connections import ThreadConnections
-from buildapi.errors import ConfigError, DatabaseUnavailable, UnclassifiedError
+from buildapi.errors import ConfigError, DatabaseUnavailable, TableDenied, UnclassifiedError
 from buildapi.model.health import PoolStatus
 from buildapi.reactor_time import ThreadedReactor, in_pool, pause, timeout
 
@@ -362,6 +362,8 @@ class PooledDatabase(Service):
             case ErrorKind.UNKNOWN:
                 self._log.warn("{text} (unknown error): {error}", text=text, error=error)
                 return UnclassifiedError(text)
+            case ErrorKind.DENIED:
+                return TableDenied(text)
             case ErrorKind.LOST | ErrorKind.CONFLICT | ErrorKind.UNAVAILABLE:
                 return DatabaseUnavailable(text)
 

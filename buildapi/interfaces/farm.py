@@ -147,7 +147,10 @@ class Pushes(Protocol):
         """
 
     async def files(self, changes: Sequence[int]) -> Mapping[int, Sequence[str]]:
-        """Return the files of changes, sorted; a change without any is left out."""
+        """Return the files of changes, sorted; a change without any is left out.
+
+        There are none where the account of the database has no right to read them.
+        """
 
     async def medians(self) -> Mapping[str, int]:
         """Return by builder the median seconds of its latest ended builds.

@@ -36,6 +36,11 @@ def test_what_other_transactions_did_is_a_conflict_which_is_tried_again(number: 
     assert trouble(number) is ErrorKind.CONFLICT
 
 
+@pytest.mark.parametrize("number", [ER.TABLEACCESS_DENIED_ERROR, ER.COLUMNACCESS_DENIED_ERROR])
+def test_a_table_that_the_account_may_not_use_is_denied(number: int) -> None:
+    assert trouble(number) is ErrorKind.DENIED
+
+
 def test_a_packet_that_is_too_large_is_the_statements_own_fault() -> None:
     assert trouble(1153) is ErrorKind.VALUE
 

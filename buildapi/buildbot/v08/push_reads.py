@@ -15,6 +15,7 @@ from statistics import median_low
 
 import attrs
 import msgspec
+from twisted.logger import Logger
 
 from buildapi.buildbot.v08.branch_conditions import let_through
 from buildapi.buildbot.v08.build_reads import apart, bounded, merge
@@ -31,6 +32,7 @@ from buildapi.db.sql import (
     chunks,
     exact,
 )
+from buildapi.errors import TableDenied
 from buildapi.model.branches import Branch
 from buildapi.model.farm_rows import BranchFilter
 from buildapi.model.pushes import Change, Push, PushFilter, PushKey, PushPage, PushPlace, first_page
@@ -39,6 +41,9 @@ from buildapi.reactor_time import ReactorTime
 
 FILES_MAX = 10_000
 """Maximum number of names of files that one query reads."""
+
+DENIED_SECONDS = 3600
+"""Seconds until a table that the account may not read is tried again."""
 
 LATEST_BUILDS = 20_000
 """Builds whose durations the medians are of: the latest of the farm."""
@@ -84,9 +89,12 @@ class SQLPushes:
     _db: Database
     _reactor: ReactorTime
     _bounds: PushBounds = PushBounds()
+    _files_denied_until: float = attrs.field(default=-inf, init=False)
     _medians: Mapping[str, int] = attrs.field(factory=dict, init=False)
     _medians_until: float = attrs.field(default=-inf, init=False)
     _latest: CallGroups[None, Mapping[str, int]] = attrs.field(init=False)
+
+    _log = Logger()
 
     def __attrs_post_init__(self) -> None:
         # Callers share a read, and one who gives up does not end it.
@@ -119,8 +127,17 @@ class SQLPushes:
             return {}
 
     async def files(self, changes: Sequence[int]) -> Mapping[int, Sequence[str]]:
-        """Return the files of changes, sorted."""
+        """Return the files of changes, sorted; none while the account may not read their table."""
+        if self._reactor.seconds() < self._files_denied_until:
+            return {}
+        try:
+            return await self._files(changes)
+        except TableDenied as e:
+            self._log.warn("files of changes are left out: {e} (buildapi db grants)", e=e)
+            self._files_denied_until = self._reactor.seconds() + DENIED_SECONDS
+            return {}
 
+    async def _files(self, changes: Sequence[int]) -> Mapping[int, Sequence[str]]:
         def reading(read: Read) -> Mapping[int, Sequence[str]]:
             found: dict[int, list[str]] = {}
             for some in chunks(list(changes)):
