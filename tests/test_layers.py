@@ -67,7 +67,7 @@ ALLOWED: dict[str, set[str]] = {
     }
     | {"atomic_file", "lifecycle", "model", "mq", "ops", "reports", "sample", "tracing", "web"},
     "cli.admin": {"admin", "assembly", "config", "db.grants", "errors", "exit_codes", "model"}
-    | {"progress_bar", "reactor_time", "reports"},
+    | {"cli", "cli.admin", "progress_bar", "reactor_time", "reports"},
     "cli.main": {"cli", "cli.admin"},
     "tap": {"assembly", "config", "errors", "lifecycle", "ops", "reactor_time"},
 }

@@ -5,7 +5,12 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from buildapi.cli import admin, api_tokens, job_requests, queries, report_commands
+from buildapi.cli import api_tokens, job_requests, queries, report_commands
+from buildapi.cli.admin.config_check import check_config
+from buildapi.cli.admin.dumps import dump
+from buildapi.cli.admin.queues import queue
+from buildapi.cli.admin.tables import db
+from buildapi.cli.admin.users import admin
 from buildapi.cli.connection_options import connection_options
 from buildapi.cli.group import RootGroup
 from buildapi.cli.mail_waittimes import mail_waittimes
@@ -52,7 +57,7 @@ COMMANDS = (
     *(job_requests.prioritize, job_requests.new, api_tokens.token, api_tokens.whoami),
     *(report_commands.waittimes, report_commands.names, report_commands.l10n_report),
     *(mail_waittimes, completion, man, sample),
-    *(admin.db, admin.queue, admin.dump, admin.check_config, admin.admin),
+    *(db, queue, dump, check_config, admin),
 )
 for command in COMMANDS:
     root.add_command(command)
