@@ -11,6 +11,7 @@ import click
 from buildapi.atomic_file import AtomicFile
 from buildapi.cli import param_types
 from buildapi.cli.command_error import CommandError
+from buildapi.cli.command_help import command, group
 from buildapi.cli.connection_options import connection_options, make_client, with_client
 from buildapi.cli.output import Output, output_options, require_list, unexpected_response, unpack
 from buildapi.cli.service_client import JSON, Document, ServiceClient
@@ -20,7 +21,7 @@ ACCESS = ("branch", "allowed", "action", "rule", "needed")
 TOKENS = ("id", "label", "limits", "created", "expires", "last used", "from")
 
 
-@click.command()
+@command(example="buildapi whoami --access")
 @with_client
 @click.option("--access", is_flag=True, help="List what you may do on each branch.")
 @output_options
@@ -81,12 +82,12 @@ def describe_scope(scope: Document | None) -> str:
     return "; ".join(f"{name} {', '.join(patterns)}" for name, patterns in parts if patterns)
 
 
-@click.group()
+@group()
 def token() -> None:
     """Create, list and revoke API tokens."""
 
 
-@token.command()
+@token.command(example='buildapi token create --label "my laptop" --user ann --save')
 @click.option("--label", required=True, metavar="TEXT", help="Purpose of the token.")
 @click.option(
     "--days", type=click.IntRange(1), help="Days until it expires. Default: set by the service."
@@ -209,7 +210,7 @@ def _of(owner: str | None) -> dict[str, JSON]:
     return {} if owner is None else {"user": owner}
 
 
-@token.command("list")
+@token.command("list", example="buildapi token list")
 @OWNER
 @with_client
 @output_options
@@ -233,7 +234,7 @@ def _rows(document: Sequence[Document], out: Output) -> Sequence[Sequence[object
     ]
 
 
-@token.command()
+@token.command(example="buildapi token revoke 3")
 @click.argument("token_id", type=param_types.name, metavar="ID", required=False)
 @OWNER
 @click.option("--all", "whole", is_flag=True, help="All tokens of --owner.")

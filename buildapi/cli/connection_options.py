@@ -11,6 +11,7 @@ import click
 
 from buildapi.cli import param_types
 from buildapi.cli.client_settings import ClientSettings, locate_service, read_settings
+from buildapi.cli.command_help import ConnectionOption
 from buildapi.cli.service_client import ServiceClient
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -28,7 +29,9 @@ def _remember_option(context: click.Context, option: click.Parameter, value: obj
 
 
 def _option(*names: str, **settings: Any) -> Callable[[F], F]:  # Any: keywords of click.option
-    return click.option(*names, expose_value=False, callback=_remember_option, **settings)
+    return click.option(
+        *names, cls=ConnectionOption, expose_value=False, callback=_remember_option, **settings
+    )
 
 
 OPTIONS = (
@@ -37,16 +40,16 @@ OPTIONS = (
         "--url",
         type=param_types.service_url,
         metavar="URL",
-        help="URL of the service. Default: BUILDAPI_URL, the client file, http://localhost:8010.",
+        help="URL of the service. Default: BUILDAPI_URL, else http://localhost:8010.",
     ),
     _option(
         "--client-config",
         metavar="FILE",
-        help="Client file. Default: BUILDAPI_CLIENT_CONFIG, ~/.config/buildapi/client.toml,"
-        " /etc/buildapi/client.toml.",
+        help="File that sets these options. Default: BUILDAPI_CLIENT_CONFIG, else"
+        " ~/.config/buildapi/client.toml, else /etc/buildapi/client.toml.",
     ),
-    _option("--token-file", metavar="FILE", help="File with the API token; - for standard input."),
-    _option("--user", metavar="NAME", help="User name for Basic authentication at the proxy."),
+    _option("--token-file", metavar="FILE", help="File with an API token; - for standard input."),
+    _option("--user", metavar="NAME", help="User of Basic authentication at the proxy."),
     _option(
         "--password-file",
         metavar="FILE",
@@ -62,7 +65,8 @@ OPTIONS = (
     _option(
         "--timeout",
         type=param_types.Seconds(0.1, 3600),
-        help="Maximum wait for an answer in seconds.",
+        metavar="SECONDS",
+        help="Maximum wait for an answer.",
     ),
     _option("--insecure-http", is_flag=True, help="Allow secrets over plain http."),
 )

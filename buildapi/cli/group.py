@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import click
 
+from buildapi.cli.command_help import SectionedGroup
 from buildapi.exit_codes import DONE, FAILED, INTERRUPTED, UNCLEAR
 
 
@@ -26,7 +27,7 @@ class OutputClosedError(click.ClickException):
 
 
 # Any: the arguments and results of click's own methods, passed on as they are.
-class RootGroup(click.Group):
+class RootGroup(SectionedGroup):
     """A group that exits with the codes of ``buildapi.exit_codes``.
 
     click exits with 1 if it is interrupted or cannot write; here, 1 means that something failed.

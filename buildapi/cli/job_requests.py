@@ -13,6 +13,7 @@ import click
 
 from buildapi.cli import param_types, table_rows
 from buildapi.cli.command_error import CommandError, exit_code_for_status
+from buildapi.cli.command_help import command
 from buildapi.cli.connection_options import branch_argument, revision_argument, with_client
 from buildapi.cli.declared_options import declared_option
 from buildapi.cli.output import Output, output_options, require_list, unexpected_response, unpack
@@ -189,7 +190,7 @@ def _some(builds: Sequence[int], requests: Sequence[int]) -> None:
         raise click.UsageError("--build ID or --request ID is required")
 
 
-@click.command()
+@command(example="buildapi rebuild try --build 4711 --build 4712 --wait")
 @branch_argument
 @BUILDS
 @REQUESTS
@@ -214,7 +215,7 @@ def rebuild(
     )
 
 
-@click.command()
+@command(example="buildapi cancel try --request 4711")
 @branch_argument
 @BUILDS
 @REQUESTS
@@ -228,7 +229,7 @@ def cancel(
     sender.send([JobCall("DELETE", ("self-serve", branch, k, str(i)), {}) for k, i in named])
 
 
-@click.command("cancel-rev")
+@command("cancel-rev", example="buildapi cancel-rev try 0123456789ab --only pending --dry-run")
 @branch_argument
 @revision_argument
 @declared_option(ONLY)
@@ -275,7 +276,9 @@ def _confirm(sender: JobRequestSender, ask: JobCall, what: str) -> None:
 
 
 # Otherwise a negative priority would be taken for an option.
-@click.command(context_settings={"ignore_unknown_options": True})
+@command(
+    example="buildapi prioritize try 4711 5", context_settings={"ignore_unknown_options": True}
+)
 @branch_argument
 @click.argument("request", type=ID)
 @click.argument("priority", type=click.IntRange(INT32_MIN, INT32_MAX))
@@ -289,7 +292,7 @@ def prioritize(*, branch: str, request: int, priority: int, sender: JobRequestSe
     sender.send([JobCall("PUT", path, {"priority": priority})])
 
 
-@click.command()
+@command(example='buildapi new try 0123456789ab --builder "Linux try build" --wait')
 @branch_argument
 @revision_argument
 @click.option("--pgo", is_flag=True, help="Only PGO builds.")

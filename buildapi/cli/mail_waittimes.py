@@ -17,6 +17,7 @@ import click
 import httpx
 
 from buildapi.cli import param_types
+from buildapi.cli.command_help import command
 from buildapi.model.json_types import JSONObject, JSONValue
 from buildapi.reports.wait_mail import Mail, NoReportError, mail_of, read_report
 
@@ -35,7 +36,7 @@ class Envelope:
     bcc: Sequence[str]
 
 
-@click.command("mail-waittimes")
+@command("mail-waittimes", example="buildapi mail-waittimes -a sheriffs@example.org -p testpool")
 @click.option(
     "-S",
     "--smtp",

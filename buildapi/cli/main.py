@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import click
 from click.shell_completion import get_completion_class
 
@@ -11,6 +13,7 @@ from buildapi.cli.admin.dumps import dump
 from buildapi.cli.admin.queues import queue
 from buildapi.cli.admin.tables import db
 from buildapi.cli.admin.users import admin
+from buildapi.cli.command_help import command
 from buildapi.cli.connection_options import connection_options
 from buildapi.cli.group import RootGroup
 from buildapi.cli.mail_waittimes import mail_waittimes
@@ -28,14 +31,15 @@ HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 def root() -> None:
     """Show and change a Buildbot farm; write dumps and reports.
 
-    Connection options may precede or follow the name of a command.
+    Connection options may precede or follow the name of a command. Set them once in the client
+    file, ~/.config/buildapi/client.toml, as url = "https://buildapi.example.org".
 
     Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 3 not finished, 4 not
     allowed, 5 not found, 6 service unavailable, 7 unknown result, 130 interrupted.
     """
 
 
-@click.command()
+@command(example='eval "$(buildapi completion bash)"')
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
@@ -50,14 +54,19 @@ def completion(context: click.Context, shell: str) -> None:
     click.echo(made.source_template % made.source_vars())
 
 
-COMMANDS = (
-    *(queries.branches, queries.builds, queries.rev, queries.is_done, queries.pending),
-    *(queries.running, queries.jobs, queries.job, status),
-    *(job_requests.rebuild, job_requests.cancel, job_requests.cancel_rev),
-    *(job_requests.prioritize, job_requests.new, api_tokens.token, api_tokens.whoami),
-    *(report_commands.waittimes, report_commands.names, report_commands.l10n_report),
-    *(mail_waittimes, completion, man, sample),
-    *(db, queue, dump, check_config, admin),
-)
-for command in COMMANDS:
-    root.add_command(command)
+SECTIONS: Mapping[str, Sequence[click.Command]] = {
+    "Farm": (
+        *(queries.branches, queries.builds, queries.rev, queries.is_done),
+        *(queries.pending, queries.running, report_commands.waittimes),
+    ),
+    "Job requests": (
+        *(job_requests.rebuild, job_requests.cancel, job_requests.cancel_rev),
+        *(job_requests.prioritize, job_requests.new, queries.jobs, queries.job),
+    ),
+    "Login": (api_tokens.whoami, api_tokens.token),
+    "Service": (status, report_commands.names, mail_waittimes, report_commands.l10n_report, sample),
+    "Operators, with the configuration": (check_config, db, queue, dump, admin),
+    "This command": (completion, man),
+}
+for heading, commands in SECTIONS.items():
+    root.add_section(heading, commands)

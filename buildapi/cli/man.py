@@ -8,13 +8,21 @@ from pathlib import Path
 import click
 
 from buildapi.cli.command_error import CommandError
+from buildapi.cli.command_help import (
+    ExampleCommand,
+    Record,
+    command,
+    connection_names,
+    connection_options_of,
+    own_options,
+)
 from buildapi.exit_codes import CODES
 
 HELP = ("-h, --help", "Show this message and exit.")
 """The help option as the root sets it, which a context without a parent does not know."""
 
 
-@click.command("man")
+@command("man", example="buildapi man is-done | man -l -")
 @click.argument("command", nargs=-1)
 @click.option(
     "--write", "folder", type=click.Path(path_type=Path), help="Write all pages to a folder."
@@ -64,8 +72,10 @@ def page(command: click.Command, path: Sequence[str], context: click.Context) ->
         ".SH DESCRIPTION",
         *_paragraphs(command.help or ""),
         *_options(command, context),
+        *_connection(command, context),
         *_commands(command, path, context),
         *_exit_status(command),
+        *_example(command),
     ]
     return "\n".join(line for line in lines if line) + "\n"
 
@@ -84,12 +94,29 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
     yield ".SH OPTIONS"
-    options = (p for p in command.get_params(context) if isinstance(p, click.Option))
-    for param in options:
-        named = "--help" in param.opts
-        record = HELP if named else param.get_help_record(context)
-        if record is not None:
-            yield from (".TP", f"\\fB{roff(record[0])}\\fR", roff(record[1]))
+    for record in own_options(command, context):
+        yield from _record(HELP if "--help" in record[0] else record)
+
+
+def _connection(command: click.Command, context: click.Context) -> Iterator[str]:
+    names = connection_names(command, context)
+    if not names:
+        return
+    yield ".SH CONNECTION OPTIONS"
+    if isinstance(command, click.Group):
+        for record in connection_options_of(command, context):
+            yield from _record(record)
+    else:
+        yield f"{roff(names)}: see \\fBbuildapi\\fR(1)."
+
+
+def _record(record: Record) -> Iterator[str]:
+    yield from (".TP", f"\\fB{roff(record[0])}\\fR", roff(record[1]))
+
+
+def _example(command: click.Command) -> Iterator[str]:
+    if isinstance(command, ExampleCommand):
+        yield from (".SH EXAMPLES", ".EX", roff(command.example), ".EE")
 
 
 def _exit_status(command: click.Command) -> Iterator[str]:

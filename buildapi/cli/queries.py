@@ -13,6 +13,7 @@ import click
 
 from buildapi.cli import param_types, table_rows
 from buildapi.cli.command_error import CommandError
+from buildapi.cli.command_help import command
 from buildapi.cli.connection_options import (
     branch_argument,
     complete_branch,
@@ -44,8 +45,18 @@ from buildapi.progress_bar import progress_bar
 JOBS_MAX = 1000
 """Maximum of --limit of job requests; the service may have a lower one."""
 
+BUILDER_OPTION = click.option(
+    "--builder", metavar="PATTERN", help="Only builders that match, such as '*talos*'."
+)
+STATE_OPTION = click.option(
+    "--state",
+    type=click.Choice(STATES),
+    metavar="STATE",
+    help=f"Only this state: {', '.join(STATES[:-1])} or {STATES[-1]}.",
+)
 
-@click.command()
+
+@command(example="buildapi branches")
 @with_client
 @output_options
 def branches(*, client: ServiceClient, out: Output) -> None:
@@ -56,11 +67,11 @@ def branches(*, client: ServiceClient, out: Output) -> None:
     return out.rows(table_rows.BRANCHES, unpack(table_rows.branches, document))
 
 
-@click.command()
+@command(example="buildapi builds try --state failure --builder '*mochitest*'")
 @branch_argument
 @click.option("--date", type=click.DateTime(["%Y-%m-%d"]), help="Day, in the farm's time zone.")
-@click.option("--builder", metavar="PATTERN", help="Only builders that match, such as '*talos*'.")
-@click.option("--state", type=click.Choice(STATES), help="Only this state.")
+@BUILDER_OPTION
+@STATE_OPTION
 @with_client
 @output_options
 def builds(
@@ -78,11 +89,11 @@ def builds(
     _print_items(unpack(_selected, found, builder, state), out)
 
 
-@click.command()
+@command(example="buildapi rev try 0123456789ab --state failure")
 @branch_argument
 @revision_argument
-@click.option("--builder", metavar="PATTERN", help="Only builders that match, such as '*talos*'.")
-@click.option("--state", type=click.Choice(STATES), help="Only this state.")
+@BUILDER_OPTION
+@STATE_OPTION
 @with_client
 @output_options
 def rev(
@@ -119,7 +130,7 @@ def _print_items(found: Sequence[Document], out: Output) -> None:
 # --- is-done
 
 
-@click.command("is-done")
+@command("is-done", example="buildapi is-done try 0123456789ab --wait")
 @branch_argument
 @revision_argument
 @declared_option(STABLE, "--stable-delay", type=click.IntRange(0))
@@ -237,7 +248,7 @@ LIMIT = click.option(
 )
 
 
-@click.command()
+@command(example="buildapi pending try --limit 20")
 @click.argument("branch", type=param_types.name, nargs=-1, shell_complete=complete_branch)
 @LIMIT
 @with_client
@@ -249,7 +260,7 @@ def pending(
     _farm("pending", client, out, branch, limit)
 
 
-@click.command()
+@command(example="buildapi running --limit 20")
 @click.argument("branch", type=param_types.name, nargs=-1, shell_complete=complete_branch)
 @LIMIT
 @with_client
@@ -264,7 +275,7 @@ def running(
 # --- job requests
 
 
-@click.command()
+@command(example="buildapi jobs --who ann@example.org --state failed")
 @declared_option(num(JOBS_MAX), type=click.IntRange(1, JOBS_MAX), default=25, show_default=True)
 @declared_option(OFFSET)
 @declared_option(WHO, metavar="USER")
@@ -283,7 +294,7 @@ def jobs(*, client: ServiceClient, out: Output, **asked: JSON) -> None:
     return out.rows(table_rows.JOBS, unpack(table_rows.jobs, document, out.time))
 
 
-@click.command()
+@command(example="buildapi job 4711 --trace")
 @click.argument("job_id", type=click.IntRange(1), metavar="ID")
 @wait_option
 @click.option("--trace", is_flag=True, help="Show its timeline.")

@@ -13,6 +13,7 @@ import click
 from buildapi.atomic_file import AtomicFile
 from buildapi.cli import param_types, table_rows
 from buildapi.cli.command_error import CommandError, ServiceRefusal
+from buildapi.cli.command_help import command
 from buildapi.cli.connection_options import with_client
 from buildapi.cli.output import Output, output_options, unpack
 from buildapi.cli.service_client import JSON, Document, ServiceClient
@@ -27,7 +28,7 @@ NAMES_SECONDS = 180
 GZIP_MAGIC = b"\x1f\x8b"
 
 
-@click.command()
+@command(example="buildapi waittimes testpool")
 @click.argument("pool", type=param_types.name, default="buildpool")
 @click.option("--start", "starttime", type=int, help="Start in epoch seconds. Default: a day ago.")
 @click.option("--end", "endtime", type=int, help="End in epoch seconds. Default: now.")
@@ -62,7 +63,7 @@ def _between(document: Document, out: Output) -> str:
 # --- names
 
 
-@click.command()
+@command(example="buildapi names --hours 24")
 @click.option(
     "--hours",
     type=click.IntRange(1, 9600),
@@ -119,7 +120,7 @@ def _lists(document: Document) -> Sequence[object]:
 # --- l10n-report
 
 
-@click.command("l10n-report")
+@command("l10n-report", example="buildapi l10n-report builds-2026-02-01.js.gz")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "-o",

@@ -9,16 +9,17 @@ from collections.abc import Sequence
 import click
 
 from buildapi.cli.command_error import CommandError
+from buildapi.cli.command_help import group
 
 TWISTD = "from twisted.scripts.twistd import run; run()"
 
 
-@click.group()
+@group()
 def sample() -> None:
     """Run a sample farm, or write one to databases."""
 
 
-@sample.command()
+@sample.command(example="buildapi sample run --data ./data")
 @click.option("--data", default="./data", show_default=True, metavar="FOLDER", help="Data folder.")
 @click.option(
     "--listen",
@@ -35,12 +36,15 @@ def run(*, data: str, listen: str) -> None:
 
 
 @sample.command(
+    example="buildapi sample write --scheduler sqlite:sample.db --builds 1000",
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     add_help_option=False,
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def write(*, arguments: Sequence[str]) -> None:
-    """Write a generated farm to databases; see buildapi sample write --help.
+    """Write a generated farm to databases.
+
+    Its options: buildapi sample write --help.
 
     Exit codes: 0 done, 1 failed, 2 wrong command line, 3 a database is not empty.
     """

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import click
-
+from buildapi.cli.command_help import command
 from buildapi.cli.connection_options import with_client
 from buildapi.cli.output import Output, output_options, unpack
 from buildapi.cli.service_client import Document, ServiceClient
@@ -16,7 +15,7 @@ HEAD = ("part", "state", "detail")
 AGENTS = ("agent", "state", "heartbeat", "in hand", "jobs")
 
 
-@click.command()
+@command(example="buildapi status")
 @with_client
 @output_options
 def status(*, client: ServiceClient, out: Output) -> None:

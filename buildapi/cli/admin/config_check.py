@@ -10,6 +10,7 @@ import attrs
 import click
 
 from buildapi.cli.admin.configuration import config_option, exit_with_error, run_and_exit
+from buildapi.cli.command_help import command
 from buildapi.config import Config
 from buildapi.errors import ConfigError, Unavailable
 from buildapi.exit_codes import DONE, FAILED, FORBIDDEN, WRONG
@@ -17,7 +18,7 @@ from buildapi.model.access import ADMINISTRATION, NAMES, Question
 from buildapi.reactor_time import Reactor
 
 
-@click.command()
+@command(example="buildapi check-config --as ann@example.org cancel_build try")
 @config_option
 @click.option("--connect", is_flag=True, help="Also try to reach everything that it names.")
 @click.option("--as", "who", metavar="USER", help="Explain whether a user may do ACTION on BRANCH.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from buildapi.cli.admin.configuration import config_option
+from buildapi.cli.command_help import group
 from buildapi.config import Config
 from buildapi.model.ended_builds import DumpWindow
 from buildapi.progress_bar import progress_bar
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from buildapi.admin.dump_writer import Dumper
 
 
-@click.group()
+@group()
 def dump() -> None:
     """Dump builds and requests of the farm as JSON."""
 
@@ -54,7 +55,7 @@ def _write_dump(config: Config, work: Callable[[Dumper], Awaitable[None]]) -> No
     run(lambda reactor: write_dump(config, reactor, work))
 
 
-@dump.command()
+@dump.command(example="buildapi dump builds --days 1 -z -o builds.js.gz")
 @_dump_options
 @click.option("--hours", type=click.IntRange(1), help="Length of the period in hours.")
 @click.option("--days", type=click.IntRange(1), help="Length of the period in days. Default: 1.")
@@ -73,7 +74,10 @@ def builds(
     starttime: int | None,
     startdate: datetime | None,
 ) -> None:
-    """Write the builds that ended in a period, which ends now unless a start is given."""
+    """Write the builds that ended in a period.
+
+    It ends now unless a start is given.
+    """
     # Before anything that takes long is imported: a wrong command line fails at once.
     asked = _window(hours, days, starttime, startdate)
     from buildapi.admin.dump_writer import Target
@@ -104,19 +108,25 @@ def _window(
         raise click.UsageError(f"invalid period: {e}") from e
 
 
-@dump.command()
+@dump.command(example="buildapi dump pending -o pending.js")
 @_dump_options
 def pending(*, config: Config, output: str, gzipped: bool, compact: bool) -> None:
-    """Write the pending requests, in the format of GET /pending?format=json."""
+    """Write the pending requests.
+
+    The format is that of GET /pending?format=json.
+    """
     from buildapi.admin.dump_writer import Target
 
     _write_dump(config, lambda dumper: dumper.pending(Target(output, compact, gzipped)))
 
 
-@dump.command()
+@dump.command(example="buildapi dump running -o running.js")
 @_dump_options
 def running(*, config: Config, output: str, gzipped: bool, compact: bool) -> None:
-    """Write the running builds, in the format of GET /running?format=json."""
+    """Write the running builds.
+
+    The format is that of GET /running?format=json.
+    """
     from buildapi.admin.dump_writer import Target
 
     _write_dump(config, lambda dumper: dumper.running(Target(output, compact, gzipped)))

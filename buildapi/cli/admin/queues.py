@@ -9,12 +9,13 @@ from typing import NoReturn
 import click
 
 from buildapi.cli.admin.configuration import config_option, exit_with_error, run_and_exit
+from buildapi.cli.command_help import group
 from buildapi.config import Config
 from buildapi.errors import ConfigError
 from buildapi.exit_codes import WRONG
 
 
-@click.group()
+@group()
 def queue() -> None:
     """Inspect the queues of the broker and their dead letters."""
 
@@ -45,7 +46,7 @@ ALL_OPTION = click.option(
 )
 
 
-@queue.command("list")
+@queue.command("list", example="buildapi queue list")
 @config_option
 @JSON_OPTION
 def list_queues(*, config: Config, as_json: bool) -> None:
@@ -60,17 +61,18 @@ def list_queues(*, config: Config, as_json: bool) -> None:
 
 @queue.group()
 def dead() -> None:
-    """List, retry or drop dead letters: messages that could not be processed.
+    """List, retry or drop dead letters.
 
-    The service retries what it can; a person decides about the rest.
+    They are messages that could not be processed. The service retries what it can; a person
+    decides about the rest.
     """
 
 
-@dead.command("list")
+@dead.command("list", example="buildapi queue dead list")
 @config_option
 @JSON_OPTION
 def list_dead(*, config: Config, as_json: bool) -> None:
-    """List the dead letters with their jobs and reasons, oldest first.
+    """List dead letters with their jobs and reasons, oldest first.
 
     With --json, also print their bodies. Exit codes: as of buildapi queue list.
     """
@@ -79,7 +81,7 @@ def list_dead(*, config: Config, as_json: bool) -> None:
     _with_queues(config, partial(queues.list_dead, say=click.echo, as_json=as_json))
 
 
-@dead.command()
+@dead.command(example="buildapi queue dead retry --job 17")
 @config_option
 @JOBS_OPTION
 @ALL_OPTION
@@ -93,7 +95,7 @@ def retry(*, config: Config, jobs: tuple[int, ...], whole: bool) -> None:
     _settle_dead(config, jobs, whole=whole, again=True)
 
 
-@dead.command()
+@dead.command(example="buildapi queue dead drop --job 17")
 @config_option
 @JOBS_OPTION
 @ALL_OPTION

@@ -5,17 +5,18 @@ from __future__ import annotations
 import click
 
 from buildapi.cli.admin.configuration import config_option, exit_with_error, run_and_exit
+from buildapi.cli.command_help import group
 from buildapi.config import Config
 from buildapi.errors import ConfigError
 from buildapi.exit_codes import WRONG
 
 
-@click.group()
+@group()
 def db() -> None:
     """Create, upgrade and inspect tables; print grants."""
 
 
-@db.command()
+@db.command(example="buildapi db upgrade --sql")
 @config_option
 @click.option("--sql", is_flag=True, help="Print the SQL of the upgrade; change nothing.")
 @click.option("--all", "whole", is_flag=True, help="With --sql: print the complete schema.")
@@ -36,7 +37,7 @@ def upgrade(*, config: Config, sql: bool, whole: bool) -> None:
     run_and_exit(lambda reactor: upgrade_all(places, reactor, click.echo))
 
 
-@db.command()
+@db.command(example="buildapi db status")
 @config_option
 def status(*, config: Config) -> None:
     """Show which tables exist.
@@ -50,7 +51,7 @@ def status(*, config: Config) -> None:
     run_and_exit(lambda reactor: show_status(own_tables(config), reactor, click.echo))
 
 
-@db.command()
+@db.command(example="buildapi db grants --role api --host 10.0.0.%")
 @config_option
 @click.option("--host", default="%", show_default=True, help="Host that the accounts connect from.")
 @click.option(
@@ -62,7 +63,7 @@ def status(*, config: Config) -> None:
 )
 @click.option("--user", help="Create one account of this name for all roles.")
 def grants(*, config: Config, host: str, roles: tuple[str, ...], user: str | None) -> None:
-    """Print SQL that creates the accounts with the privileges they need.
+    """Print SQL that creates the accounts and their privileges.
 
     Each run generates new passwords; accounts that exist keep theirs. The tables must exist:
     start with --role upgrade and `buildapi db upgrade`.

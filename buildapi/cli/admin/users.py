@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from buildapi.cli.admin.configuration import config_option, run_and_exit
+from buildapi.cli.command_help import group
 from buildapi.config import Config
 
 
-@click.group()
+@group()
 def admin() -> None:
-    """Manage the tokens of users, and search the audit log, in the jobs database."""
+    """Manage tokens of users; search the audit log."""
 
 
 @admin.group("tokens")
@@ -24,14 +25,15 @@ def user_tokens() -> None:
 USER_OPTION = click.option("--user", "who", required=True, help="The user, as the proxy names it.")
 
 
-@user_tokens.command("list")
+@user_tokens.command("list", example="buildapi admin tokens list --user ann@example.org")
 @config_option
 @USER_OPTION
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_tokens(*, config: Config, who: str, as_json: bool) -> None:
-    """List the tokens of a user with limits and last use, newest first; times are UTC.
+    """List the tokens of a user, newest first.
 
-    Exit codes: 0 done, 2 wrong configuration, 6 the database is unavailable.
+    With limits and last use; times are UTC. Exit codes: 0 done, 2 wrong configuration, 6 the
+    database is unavailable.
     """
     from buildapi.admin import user_tokens
     from buildapi.assembly.commands import own_tables
@@ -42,16 +44,16 @@ def list_tokens(*, config: Config, who: str, as_json: bool) -> None:
     )
 
 
-@user_tokens.command("revoke")
+@user_tokens.command("revoke", example="buildapi admin tokens revoke --user ann@example.org --all")
 @config_option
 @USER_OPTION
 @click.option("--id", "ids", type=click.IntRange(1), multiple=True, help="A token; repeatable.")
 @click.option("--all", "whole", is_flag=True, help="All tokens of the user.")
 def revoke_tokens(*, config: Config, who: str, ids: tuple[int, ...], whole: bool) -> None:
-    """Revoke tokens of a user: processes refuse them within five seconds.
+    """Revoke tokens of a user.
 
-    Exit codes: 0 done, 2 wrong command line or configuration, 5 no such token, 6 the database is
-    unavailable.
+    Processes refuse them within five seconds. Exit codes: 0 done, 2 wrong command line or
+    configuration, 5 no such token, 6 the database is unavailable.
     """
     from buildapi.admin import user_tokens
     from buildapi.assembly.commands import own_tables
@@ -75,7 +77,7 @@ TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 ID = click.IntRange(0)
 
 
-@admin.command()
+@admin.command(example="buildapi admin audit --outcome refused --since 2026-11-01")
 @config_option
 @click.option("--user", "who", help="What this user did, or was refused.")
 @click.option("--action", help="This action, such as cancel_build or create_token.")
@@ -113,10 +115,10 @@ def audit(
     as_json: bool,
     **equal: Any,
 ) -> None:
-    """Print records of the audit log from the jobs database, newest first.
+    """Print records of the audit log, newest first.
 
-    All conditions hold together. Exit codes: 0 done, 2 wrong command line or configuration, 6 the
-    database is unavailable.
+    They are read from the jobs database; all conditions hold together. Exit codes: 0 done, 2 wrong
+    command line or configuration, 6 the database is unavailable.
     """
     from buildapi.admin.audit_records import print_records
     from buildapi.assembly.commands import own_tables
