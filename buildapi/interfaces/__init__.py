@@ -2,6 +2,7 @@
 
 from buildapi.interfaces.farm import (
     Builds,
+    BuildSteps,
     Directory,
     FactsReader,
     FarmActions,
@@ -29,6 +30,7 @@ __all__ = [
     "AuditLog",
     "AuditStore",
     "Broker",
+    "BuildSteps",
     "Builds",
     "Consumer",
     "Directory",

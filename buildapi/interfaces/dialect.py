@@ -7,6 +7,7 @@ from typing import Protocol
 
 from buildapi.interfaces.farm import (
     Builds,
+    BuildSteps,
     FactsReader,
     FarmActions,
     FarmReads,
@@ -71,6 +72,8 @@ class Dialect(Protocol):
     def pushes(self) -> Pushes: ...
     @property
     def recent_builds(self) -> RecentBuilds: ...
+    @property
+    def build_steps(self) -> BuildSteps: ...
     @property
     def facts(self) -> FactsReader: ...
     @property

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from buildapi.model.actions import Action
 from buildapi.model.branches import Branch, Branches
+from buildapi.model.build_steps import BuildRecord
 from buildapi.model.builders import Builders
 from buildapi.model.facts import Facts, Subject
 from buildapi.model.farm_rows import (
@@ -171,6 +172,18 @@ class RecentBuilds(Protocol):
         """List at most ``limit`` builds, newest first; without ``slaves`` also running ones.
 
         With ``greedy``, ``slaves`` are prefixes of slave names, else whole names.
+        """
+
+
+class BuildSteps(Protocol):
+    """Read what masters report of the steps of builds."""
+
+    async def of_build(self, build: Build) -> BuildRecord | None:
+        """Return what the master of a build reports of it; None if nothing is recorded.
+
+        Of its steps the first ``STEPS_MAX`` are listed, in their order.
+
+        :raises Unavailable: it cannot be read now.
         """
 
 

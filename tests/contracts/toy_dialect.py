@@ -42,6 +42,7 @@ from buildapi.model.steps import (
     SubmitBuilds,
 )
 from buildapi.model.wire import JobMessage
+from tests.build_records import MemoryBuildSteps
 from tests.dumps.test_service import MemoryFarm
 from tests.farmwide.doubles import MemoryRecentBuilds
 from tests.web.farm import (
@@ -253,6 +254,10 @@ class ToyDialect:
     @cached_property
     def recent_builds(self) -> MemoryRecentBuilds:
         return MemoryRecentBuilds()
+
+    @cached_property
+    def build_steps(self) -> MemoryBuildSteps:
+        return MemoryBuildSteps()
 
     @cached_property
     def facts(self) -> MemoryFactsReader:

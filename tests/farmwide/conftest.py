@@ -37,6 +37,10 @@ __all__ = [
 ]
 
 
+TABLES = ("builds", "builders", "slaves", "masters", "properties", "build_properties", "steps")
+"""Tables of the status database that tests fill."""
+
+
 @attrs.frozen
 class Status:
     """A status database: as masters see it, and as we do."""
@@ -83,7 +87,15 @@ def status(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Itera
 
     if engine == "mysql":
         seed = Seed(request.getfixturevalue("status_url"))
-        for table in ("builds", "builders", "slaves", "masters", "properties", "build_properties"):
+        for table in (
+            "builds",
+            "builders",
+            "slaves",
+            "masters",
+            "properties",
+            "build_properties",
+            "steps",
+        ):
             seed.execute(f"DELETE FROM {table}")
     else:
         seed = Seed(f"sqlite:///{tmp_path / 'status.sqlite'}")

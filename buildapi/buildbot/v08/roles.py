@@ -28,6 +28,7 @@ from buildapi.buildbot.v08.replication_heartbeat import ReplicationHeartbeat
 from buildapi.buildbot.v08.report_reads import SQLReports
 from buildapi.buildbot.v08.scheduler_reports import SQLSchedulerReports
 from buildapi.buildbot.v08.status_reports import SQLStatusReports
+from buildapi.buildbot.v08.step_reads import SQLBuildSteps
 from buildapi.buildbot.v08.step_runner import StepRunner
 from buildapi.buildbot.v08.table_grants import SCHEDULER_READ, SCHEDULER_WRITTEN, STATUS_READ
 from buildapi.buildbot.v08.text_limits import SQLTextLimits
@@ -71,6 +72,11 @@ class V08Dialect:
     def recent_builds(self) -> SQLRecentBuilds:
         """Return the reads of the latest builds."""
         return SQLRecentBuilds(self._of.databases.status)
+
+    @cached_property
+    def build_steps(self) -> SQLBuildSteps:
+        """Return the reads of steps, from the status database."""
+        return SQLBuildSteps(self._of.databases.status)
 
     @cached_property
     def facts(self) -> SQLFactsReader:
