@@ -94,6 +94,9 @@ GET /self-serve/{branch}/new
 POST /self-serve/{branch}/new
 POST /self-serve/{branch}/request
 DELETE /self-serve/{branch}/request/{request_id}
+GET /self-serve/{branch}/pushes
+GET /self-serve/pushes
+GET /self-serve/user/{user}
 GET /self-serve/{branch}/request/{request_id}
 PUT /self-serve/{branch}/request/{request_id}
 DELETE /self-serve/{branch}/rev/{revision}

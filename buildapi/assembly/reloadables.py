@@ -133,7 +133,12 @@ def _of_web(clients: ClientLimits, listeners: HTTPListeners, site: WebSite) -> S
 
     def put_classification(config: Config) -> Put:
         rules = read_classification(config.reports.classification)
-        return lambda: site.reports.adopt(rules)
+
+        def put() -> None:
+            site.reports.adopt(rules)
+            site.job_classes.adopt(rules)
+
+        return put
 
     return [
         Reloadable("web", TRUST, put_trust),

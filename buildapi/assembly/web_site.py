@@ -29,6 +29,7 @@ from buildapi.model.ops import Part, Token
 from buildapi.model.records import BranchDay
 from buildapi.model.rules import Rules
 from buildapi.reports.classification import Classification
+from buildapi.reports.job_classes import JobClasses
 from buildapi.web.events.changes import FarmChanges, JobChanges
 from buildapi.web.events.streams import EventStreams, StreamLimits
 from buildapi.web.farm.home import Home
@@ -76,6 +77,9 @@ from buildapi.web.selfserve.job_waiter import JobWaiter
 from buildapi.web.selfserve.lookup import Lookup
 from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.permissions import JobPermissions
+from buildapi.web.selfserve.push_list import PushLists
+from buildapi.web.selfserve.push_pages import PushPages
+from buildapi.web.selfserve.push_reader import PushReader
 from buildapi.web.selfserve.reads import SelfServeReads, documentation
 from buildapi.web.selfserve.request_actions import RequestActions
 from buildapi.web.selfserve.revision_actions import RevisionActions
@@ -230,6 +234,7 @@ class WebSite:
     requests: RequestActions
     quota: BuildQuota
     reports: ReportServer
+    job_classes: JobClasses
 
 
 def web_site(
@@ -266,6 +271,13 @@ def web_site(
     reads = SelfServeReads(directory, builds, live.cache, pages, zone, now, live.revisions, of_rows)
     of_builds = BuildReads(reads.branch, builds, store, live.cache, pages, looking, of_rows)
     jobs = JobPages(store, live.waiter, live.cache, pages, zone, limits.jobs_page)
+    classes = JobClasses(classification)
+    pushes = PushLists(
+        directory,
+        PushReader(dialect.pushes, builds, dialect.farm_reads, classes, now),
+        live.cache,
+        PushPages(pages),
+    )
     farm_views = FarmViews(
         directory, dialect.farm_reads, dialect.recent_builds, live.cache, pages, of_rows
     )
@@ -314,6 +326,7 @@ def web_site(
         *monitoring,
         *reads.routes(),
         *of_builds.routes(),
+        *pushes.routes(),
         *jobs.routes(),
         *JobTrail(store, site.trails, pages).routes(),
         *AuditSearch(site.audits, access.permissions, pages, zone).routes(),
@@ -343,7 +356,9 @@ def web_site(
     routes += of_document
     documented += of_document
     permissions = page_permissions(access, directory)
-    return WebSite(documented, bearers, access, permissions, jobs, requests, quota, reports)
+    return WebSite(
+        documented, bearers, access, permissions, jobs, requests, quota, reports, classes
+    )
 
 
 def page_permissions(

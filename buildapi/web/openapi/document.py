@@ -187,7 +187,11 @@ def operation(route: Route, of: APIDescription, schemas: Schemas) -> dict[str, o
 
 def operation_id(route: Route) -> str:
     """Return the name of an operation: its method, and the words of its path."""
-    words = re.findall(r"\w+", route.path.replace("/self-serve/", "/"))
+    path = route.path
+    # "/pushes" is an older one, with counts by author.
+    if path != "/self-serve/pushes":
+        path = path.replace("/self-serve/", "/")
+    words = re.findall(r"\w+", path)
     return "_".join([route.method.lower(), *(words or ["home"])])
 
 

@@ -52,6 +52,53 @@ class RequestWithProperties(RequestDocument):
     properties: dict[str, Any]
 
 
+class PushJobDocument(TypedDict):
+    """A build of a push, or a request of it without a build, whose ``build_id`` is null."""
+
+    build_id: int | None
+    request_id: Annotated[int, Meta(description="The first of requests.")]
+    requests: list[int]
+    buildername: str
+    state: str
+    platform: str
+    kind: Annotated[str, Meta(description="Build type and job type.")]
+    symbol: Annotated[str, Meta(description="A few letters that stand for the builder.")]
+    submittime: Epoch
+    starttime: Epoch | None
+    endtime: Epoch | None
+    priority: int
+    claimed_by_name: str | None
+
+
+class PushDocument(TypedDict):
+    """A push: the changes of one revision on one branch, with its jobs and a summary of them."""
+
+    branch: str
+    revision: str
+    author: Annotated[str, Meta(description="That of the first change.")]
+    comments: Annotated[str, Meta(description="First line of those of the first change.")]
+    when: Epoch
+    changes: Annotated[int, Meta(description="The number of changes.")]
+    revlink: str | None
+    counts: Annotated[dict[str, int], Meta(description="Number of all its jobs by state.")]
+    job_complete: Annotated[bool, Meta(description="As is_done answers without parameters.")]
+    job_passed: bool
+    started: Epoch | None
+    ended: Annotated[int | None, Meta(description="Null while a job is open.")]
+    expected_seconds: Annotated[
+        int | None,
+        Meta(description="Time left by the median durations of the builders; null if unknown."),
+    ]
+    jobs: NotRequired[list[PushJobDocument]]
+
+
+class PushListDocument(TypedDict):
+    """Pushes, newest first, and the URI of older ones; null if there are none."""
+
+    pushes: list[PushDocument]
+    next: str | None
+
+
 class RebuildOfDocument(TypedDict):
     """What a request is a rebuild of: a build or a request, the other is null."""
 
