@@ -45,6 +45,10 @@ class InSQL:
     scheduler: Scheduler
     rows: dict[int, list[int]] = attrs.field(factory=dict)
     bounds: PushBounds = attrs.field(factory=PushBounds)
+    pushes: SQLPushes = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.pushes = SQLPushes(self.scheduler.db, Clock(), self.bounds)
 
     @property
     def seed(self) -> Seed:
@@ -57,10 +61,6 @@ class InSQL:
     @property
     def farm(self) -> SQLFarmReads:
         return SQLFarmReads(self.scheduler.db)
-
-    @property
-    def pushes(self) -> SQLPushes:
-        return SQLPushes(self.scheduler.db, Clock(), self.bounds)
 
     def change(
         self,

@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from buildapi.buildbot.v08.branch_conditions import let_through
 from buildapi.buildbot.v08.build_reads import apart, bounded, merge
 from buildapi.buildbot.v08.build_rows import BuildRow, StoredRequest
+from buildapi.buildbot.v08.change_cache import ChangeCache
 from buildapi.buildbot.v08.queries import BUILDS, REQUEST, TRY, build_row, of_branch, of_revision
 from buildapi.db.call_groups import CallGroups
 from buildapi.db.sql import (
@@ -84,7 +85,7 @@ class PushBounds:
 
 @attrs.define
 class SQLPushes:
-    """Read pushes from a replica; medians are kept for a while."""
+    """Read pushes from a replica; changes and medians are kept for a while."""
 
     _db: Database
     _reactor: ReactorTime
@@ -94,9 +95,11 @@ class SQLPushes:
     _medians_until: float = attrs.field(default=-inf, init=False)
     _latest: CallGroups[None, Mapping[str, int]] = attrs.field(init=False)
 
+    _changes: ChangeCache = attrs.field(init=False)
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
+        self._changes = ChangeCache(self._read_changes, self._reactor)
         # Callers share a read, and one who gives up does not end it.
         self._latest = CallGroups(self._read_medians)
 
@@ -117,14 +120,11 @@ class SQLPushes:
 
     async def changes(self, revisions: Collection[str]) -> Mapping[str, Sequence[Change]]:
         """Return the changes of revisions on all branches, the first of each first."""
+        return await self._changes.changes([r for r in revisions if r.strip()])
 
-        def reading(read: Read) -> Mapping[str, Sequence[Change]]:
-            return _changes(read, [r for r in dict.fromkeys(revisions) if r.strip()], self._bounds)
-
-        try:
-            return await bounded(self._db.snapshot(reading))
-        except ValueRefusedError:  # no text of the database can be like one of them
-            return {}
+    async def _read_changes(self, revisions: Collection[str]) -> Mapping[str, Sequence[Change]]:
+        wanted = [revision for revision in revisions if _is_storable(revision)]
+        return await bounded(self._db.snapshot(lambda read: _changes(read, wanted, self._bounds)))
 
     async def files(self, changes: Sequence[int]) -> Mapping[int, Sequence[str]]:
         """Return the files of changes, sorted; none while the account may not read their table."""
@@ -168,6 +168,11 @@ class SQLPushes:
         except ValueRefusedError:  # no builder of the database can have this name
             return []
         return merge(row for row in rows if branch.owns(row.request.branch))[:limit]
+
+
+def _is_storable(text: str) -> bool:
+    """Return whether a database may have a text: one that nobody can encode fails a statement."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _page(read: Read, wanted: PushFilter, limit: int, bounds: PushBounds) -> PushPage:
