@@ -160,8 +160,14 @@ class Pushes(Protocol):
         Builders without a build among the latest of the farm are left out.
         """
 
-    async def results(self, branch: Branch, builder: str, limit: int) -> Sequence[Build]:
-        """List the latest builds of a builder on a branch, newest first."""
+    async def results(
+        self, branch: Branch, builder: str, limit: int, around: int | None = None
+    ) -> Sequence[Build]:
+        """List the latest builds of a builder on a branch, newest first.
+
+        ``around`` is the id of a build, to list the builds before and after it in place of the
+        latest: half of them are later ones, where there are as many.
+        """
 
 
 class RecentBuilds(Protocol):

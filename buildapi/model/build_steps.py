@@ -36,11 +36,12 @@ class BuildStep:
 class BuildRecord:
     """A build as its master reports it: the worker that runs it, and its steps in their order.
 
-    The worker is None if it is not recorded.
+    ``log_url`` is where the log of all steps is kept.  It and the worker are None if unknown.
     """
 
     worker: str | None
     steps: Sequence[BuildStep]
+    log_url: str | None = None
 
     @property
     def failing(self) -> BuildStep | None:

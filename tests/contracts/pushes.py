@@ -311,3 +311,23 @@ class PushesContract:
         found = await made.pushes.results(BRANCHES.by_name["try"], "linux", 2)
         assert [b.id for b in found] == [builds[2], builds[1]]
         assert await made.pushes.results(TRY, "mac", 2) == []
+
+    @twisted_test(10)
+    async def test_results_around_a_build_are_the_builds_before_and_after_it(
+        self, made: PushesUnderTest
+    ) -> None:
+        requests = [made.request("try", R1, builder="linux") for _ in range(6)]
+        builds = [run(made, request, at=T0 + 11 + n) for n, request in enumerate(requests)]
+        run(made, made.request("cedar", R1, builder="linux"))
+        run(made, made.request("try", R1, builder="mac"))
+
+        async def around(number: int, limit: int) -> list[int]:
+            found = await made.pushes.results(TRY, "linux", limit, builds[number])
+            return [builds.index(build.id) for build in found]
+
+        assert await around(3, 3) == [4, 3, 2]
+        assert await around(2, 4) == [4, 3, 2, 1]
+        assert await around(5, 3) == [5, 4, 3]
+        assert await around(0, 4) == [2, 1, 0]
+        assert await around(1, 1) == [1]
+        assert await around(4, 20) == [5, 4, 3, 2, 1, 0]

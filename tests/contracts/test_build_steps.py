@@ -105,6 +105,25 @@ class TestSQLBuildSteps(BuildStepsContract):
         for name in ("linux64", build().requests[0].buildername):
             assert await made.reads.of_build(build(builder=name)) is not None, name
 
+    @pytest.mark.parametrize(
+        ("value", "url"),
+        [
+            ('"http://logs.example.org/1.txt"', "http://logs.example.org/1.txt"),
+            ("https://logs.example.org/1.txt", "https://logs.example.org/1.txt"),
+            ('"javascript:alert(1)"', None),
+            ("7", None),
+            (json.dumps("http://" + "x" * STEP_TEXT_MAX), None),
+        ],
+    )
+    @twisted_test(10)
+    async def test_a_log_is_linked_if_its_property_is_a_url_of_the_web(
+        self, made: InSQL, value: str, url: str | None
+    ) -> None:
+        made.status.property(made.build(build()), "log_url", value)
+        found = await made.reads.of_build(build())
+        assert found is not None
+        assert found.log_url == url
+
 
 @attrs.frozen
 class InMemory:

@@ -393,10 +393,14 @@ class MemoryPushes:
                 found.setdefault(build.requests[0].buildername, []).append(seconds)
         return {builder: median_low(of) for builder, of in found.items()}
 
-    async def results(self, branch: Branch, builder: str, limit: int) -> Sequence[Build]:
+    async def results(
+        self, branch: Branch, builder: str, limit: int, around: int | None = None
+    ) -> Sequence[Build]:
         await self.builds.failing.happen("results", branch.name, builder, limit)
         ours = [b for b in self.builds._owned(branch) if b.requests[0].buildername == builder]
-        return ours[:limit]
+        later = 0 if around is None else sum(b.id > around for b in ours)
+        first = max(0, later - limit // 2)
+        return ours[first : first + limit]
 
 
 def _selects(wanted: PushFilter, push: Push) -> bool:

@@ -158,16 +158,36 @@ class SQLPushes:
             self._medians_until = self._reactor.seconds() + MEDIANS_SECONDS
         return [self._medians] * len(calls)
 
-    async def results(self, branch: Branch, builder: str, limit: int) -> Sequence[Build]:
-        """List the latest builds of a builder on a branch, newest first."""
-        where, params = of_branch(branch)
-        # A build that serves several requests has a row for each of them.
-        query = latest_of_builder(where)
+    async def results(
+        self, branch: Branch, builder: str, limit: int, around: int | None = None
+    ) -> Sequence[Build]:
+        """List the latest builds of a builder on a branch, or those around one, newest first."""
+
+        def reading(read: Read) -> Sequence[Build]:
+            return _results(read, branch, builder, limit, around)
+
         try:
-            rows = await bounded(query.many(self._db, builder=builder, rows=limit * 4, **params))
+            return await bounded(self._db.snapshot(reading))
         except ValueRefusedError:  # no builder of the database can have this name
             return []
-        return merge(row for row in rows if branch.owns(row.request.branch))[:limit]
+
+
+def _results(
+    read: Read, branch: Branch, builder: str, limit: int, around: int | None
+) -> Sequence[Build]:
+    where, params = of_branch(branch)
+    # A build that serves several requests has a row for each of them.
+    params |= {"builder": builder, "rows": limit * 4}
+    later: Sequence[BuildRow] = []
+    if around is not None:
+        params["around"] = around
+        later = of_builder(f"{where} AND b.id > :around", "ASC").all_of(read, **params)[::-1]
+        where = f"{where} AND b.id <= :around"
+    rows = [*later, *of_builder(where, "DESC").all_of(read, **params)]
+    found = merge(row for row in rows if branch.owns(row.request.branch))
+    after = 0 if around is None else sum(build.id > around for build in found)
+    first = max(0, after - limit // 2)
+    return found[first : first + limit]
 
 
 def _is_storable(text: str) -> bool:
@@ -400,10 +420,10 @@ ENDED: Query[tuple[str, int]] = Query(
 """Builder and seconds of the ended builds with these ids."""
 
 
-def latest_of_builder(where: str) -> Query[BuildRow]:
-    """Select the newest builds of ``:builder``."""
+def of_builder(where: str, order: str) -> Query[BuildRow]:
+    """Select builds of ``:builder``, the newest or (``ASC``) the oldest of them."""
     return Query(
         f"SELECT {TRY}, {REQUEST} FROM {BUILDS} WHERE br.buildername = :builder"  # noqa: S608  # constants and parameter names
-        f" AND {exact('br.buildername')} = :builder AND {where} ORDER BY b.id DESC LIMIT :rows",
+        f" AND {exact('br.buildername')} = :builder AND {where} ORDER BY b.id {order} LIMIT :rows",
         build_row,
     )

@@ -47,7 +47,10 @@ class SQLBuildSteps:
             nearest = _nearest(found, build)
             if nearest is None:
                 return None
-            return BuildRecord(nearest.worker, STEPS.all_of(read, build=nearest.id))
+            steps = STEPS.all_of(read, build=nearest.id)
+            return BuildRecord(
+                nearest.worker, steps, _url(LOG_URL.first_of(read, build=nearest.id))
+            )
 
         return await self._status.snapshot(reading)
 
@@ -114,6 +117,18 @@ def _text(description: str) -> str:
     return (words if isinstance(words, str) else description)[:STEP_TEXT_MAX]
 
 
+def _url(value: str | None) -> str | None:
+    """Return a property that is a URL of the web; None for anything else."""
+    url = _text(value or "")
+    return url if url.startswith(("http://", "https://")) and len(url) < STEP_TEXT_MAX else None
+
+
+# The property of a build that its master sets once the log is where it is kept.
+LOG_URL: Query[str | None] = Query(
+    "SELECT p.value FROM build_properties bp JOIN properties p ON p.id = bp.property_id"
+    " WHERE bp.build_id = :build AND p.name = 'log_url' ORDER BY p.id LIMIT 1",
+    lambda value: value,
+)
 STEPS = Query(
     "SELECT st.name, st.description, st.starttime, st.endtime, st.status FROM steps st"  # noqa: S608  # a constant
     f" WHERE st.build_id = :build ORDER BY st.`order`, st.id LIMIT {STEPS_MAX}",
