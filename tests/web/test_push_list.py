@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from buildapi.model.pushes import Change
 from buildapi.model.records import BuildDetails, RequestDetails
+from buildapi.web.selfserve.shadowed_branches import ShadowedBranches
 from tests.reactor import twisted_test
 from tests.web.client import JSON
 from tests.web.conftest import Serve, Served
@@ -282,3 +283,39 @@ async def test_the_form_has_what_was_asked_for(farm: Served) -> None:
     assert 'name="unfinished" value="1">' in page
     assert '<input type="hidden" name="limit" value="7">' in page
     assert '<input type="hidden" name="since" value="2020-01-01">' in page
+
+
+@twisted_test()
+async def test_branches_that_lists_of_pushes_hide_are_told(served: Served) -> None:
+    pushes, user = ShadowedBranches(served.routes).warnings(["pushes", "user", "try", "a/b"])
+    assert pushes.startswith('branch "pushes" is hidden: GET /self-serve/{branch} ')
+    assert user.startswith('branch "user" is hidden: ')
+    assert user.endswith("/self-serve/user/{user} comes first")
+
+
+LINKS = {
+    "/self-serve": "/self-serve/try/pushes",
+    "/self-serve/try": "/self-serve/try/pushes",
+    "/self-serve/try/builders": "/self-serve/try/pushes",
+    f"/self-serve/try/rev/{REVISION}": f"/self-serve/try/pushes?revision={REVISION}",
+    "/self-serve/try/build/11": "/self-serve/try/pushes",
+    "/pending": "/self-serve/try/pushes",
+    "/status": "/self-serve/pushes",
+    "/reports": "/pushes",
+    BRANCH: "/self-serve/try",
+    "/self-serve/pushes": "/pushes",
+    f"/self-serve/user/{quote(ANN)}": "/self-serve/pushes",
+}
+
+
+@pytest.mark.parametrize(("path", "link"), LINKS.items())
+@twisted_test()
+async def test_pages_lead_to_pushes_and_back(farm: Served, path: str, link: str) -> None:
+    assert f'href="{link}"' in (await farm.ask("GET", path)).text
+
+
+@twisted_test()
+async def test_a_users_name_leads_to_the_own_pushes(farm: Served) -> None:
+    page = (await farm.ask("GET", "/self-serve", {"X-Remote-User": "ann/b@example.org"})).text
+    assert 'href="/self-serve/user/ann%2Fb%40example.org" title="My pushes"' in page
+    assert 'href="/self-serve/jobs?who=ann%2Fb%40example.org"' in page

@@ -108,7 +108,7 @@ class FarmPages:
         of = f" on branches like {branch}" if branch else ""
         lines = [(Cell(who), Cell(count)) for who, count in counts.items()]
         return self._table(
-            f"Pushes{of}",
+            f"Pushes by author{of}",
             PUSHES_COLUMNS,
             lambda: lines,
             call,

@@ -86,7 +86,7 @@ class Frame:
 
     ``token`` is the CSRF token of the user ``who``; it is empty for nobody.  ``with_tokens`` is
     whether users can create bearer tokens.  ``permissions`` are what the user may do.
-    ``who_query`` is the user in a query.
+    ``who_query`` is the user in a path or a query.
     """
 
     mount: str
@@ -99,7 +99,7 @@ class Frame:
 
     @who_query.default
     def _who_query(self) -> str:
-        return quote(self.who or "", errors="replace")
+        return quote(self.who or "", safe="", errors="replace")
 
     @property
     def values(self) -> dict[str, str]:

@@ -76,7 +76,7 @@ class RowMarkup:
 
     def _branch(self, row: ListRow, base: str) -> str:
         branch = escape(row.branch)
-        inner = f'<a href="{base}">{branch}</a>' if row.place else branch
+        inner = f'<a href="{base}/pushes">{branch}</a>' if row.place else branch
         return f'<td data-f="branch">{inner}</td>'
 
     def _builder(self, row: ListRow, base: str) -> str:

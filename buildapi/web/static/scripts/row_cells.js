@@ -47,7 +47,7 @@ export function fill(row, item, state) {
   row.id = `${kind}-${id}`;
   Object.assign(row.dataset, { kind, id, state, requests: requests.map((r) => r.request_id).join(" ") });
   say(row, state);
-  put(row, "branch", element("a", { href: base }, item.branch_name));
+  put(row, "branch", element("a", { href: `${base}/pushes` }, item.branch_name));
   put(row, "builder", element("a", { href: `${base}/${kind}/${id}` }, item.buildername));
   const revision = item.revision || "";
   // A text of 12 or more hexadecimal digits is a hash; anything else is shown whole, since only
