@@ -210,7 +210,7 @@ def row_pushes(
 ) -> RowPushes:
     """Create the reader of the pushes of rows; ``share`` is that of the time of an answer."""
     limit = Deadline(clock.reactor, config.web.answer_seconds * share)
-    return RowPushes(site.dialect.pushes, site.directory, limit)
+    return RowPushes(site.dialect.pushes, site.dialect.builds, site.directory, limit)
 
 
 def page_renderer(config: Config, clock: Clock, directory: Directory) -> SelfServePages:
@@ -266,11 +266,11 @@ def web_site(
 
     looking, recording = part(shares.looking), part(shares.recording)
 
-    home = Home(directory, summary, store, live.cache, pages, health, part(shares.home))
     of_rows = row_pushes(config, clock, site)
+    home = Home(directory, summary, store, live.cache, pages, health, part(shares.home))
     reads = SelfServeReads(directory, builds, live.cache, pages, zone, now, live.revisions, of_rows)
     of_builds = BuildReads(reads.branch, builds, store, live.cache, pages, looking, of_rows)
-    jobs = JobPages(store, live.waiter, live.cache, pages, zone, limits.jobs_page)
+    jobs = JobPages(store, live.waiter, live.cache, pages, zone, limits.jobs_page, of_rows)
     classes = JobClasses(classification)
     pushes = PushLists(
         directory,

@@ -8,6 +8,8 @@ import attrs
 
 from buildapi.model.pushes import Change
 
+_Key = tuple[str | None, str | None]
+
 
 @attrs.frozen
 class PushIndex:
@@ -18,7 +20,10 @@ class PushIndex:
 
     _changes: Mapping[str, Sequence[Change]]
     _owner: Callable[[str | None], str | None]
-    _found: dict[tuple[str | None, str | None], Sequence[Change]] = attrs.field(
+    _found: dict[_Key, Sequence[Change]] = attrs.field(
+        factory=dict, init=False, eq=False, repr=False
+    )
+    _words: dict[_Key, tuple[str, str] | None] = attrs.field(
         factory=dict, init=False, eq=False, repr=False
     )
 
@@ -39,6 +44,15 @@ class PushIndex:
     def first(self, branch: str | None, revision: str | None) -> Change | None:
         """Return the change that began a push: whose it is, and what it is about."""
         return next(iter(self.push(branch, revision)), None)
+
+    def words(self, branch: str | None, revision: str | None) -> tuple[str, str] | None:
+        """Return author and first line of a push; None if it is unknown."""
+        key = branch, revision
+        # Lists have thousands of rows of some hundred pushes.
+        if key not in self._words:
+            first = self.first(branch, revision)
+            self._words[key] = None if first is None else (first.author, first.subject)
+        return self._words[key]
 
     def _branch(self, stored: str | None) -> tuple[str | None, str | None]:
         owner = self._owner(stored)

@@ -16,6 +16,15 @@ SUBJECT_MAX = 200
 """Characters of a comment's first line that pages and documents show."""
 
 
+def short_author(author: str) -> str:
+    """Return the name in ``Name <address>``, or what is before the ``@`` of an address.
+
+    Any other text is returned whole.
+    """
+    name = author.partition(" <")[0] if author.endswith(">") else author.partition("@")[0]
+    return name.strip() or author
+
+
 class Change(msgspec.Struct, frozen=True):
     """A change; ``branch`` is as stored, ``comments`` is all that the farm kept of the message."""
 

@@ -313,6 +313,21 @@ def test_what_others_submit_comes_and_goes(visit: Visit, farm: Service) -> None:
     stays(page)
 
 
+def test_a_row_that_comes_says_whose_push_it_is(visit: Visit, farm: Service) -> None:
+    revision, author = "e" * 40, "<b>zoë</b> &amp; co@example.org"
+    page = watched(visit(user=None).open("/pending?q=zoë"))
+    seed = seed_of(farm)
+    seed.change(author, [], branch=BRANCH, revision=revision, comments="fix <i>&amp;\n\nmore")
+    request_id = seed.request(BRANCH, revision, builder="of a push", at=int(time.time()))
+    seed.close()
+    cell = page.locator(f"#request-{request_id} [data-f=push]")
+    expect(cell).to_have_text("<b>zoë</b> &amp; co fix <i>&amp;")
+    expect(cell).to_have_attribute("title", f"{author}: fix <i>&amp;")
+    made = cell.inner_html()
+    page.reload()
+    assert cell.inner_html() == made, "the service makes the same"
+
+
 def test_the_page_of_a_request_follows_it(visit: Visit, farm: Service) -> None:
     (request_id,) = submit(farm, 1, builder="a page of its own")
     page = watched(visit().open(f"{BRANCH_PAGE}/request/{request_id}"))

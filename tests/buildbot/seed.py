@@ -186,14 +186,23 @@ class Seed:
                 id_,
             )
 
-    def change(self, author: str, stamps: Sequence[int], at: float = T0) -> int:
+    def change(
+        self,
+        author: str,
+        stamps: Sequence[int],
+        at: float = T0,
+        *,
+        branch: str = "try",
+        revision: str = "abcdef012345",
+        comments: str = "c",
+    ) -> int:
         id_ = self.insert(
             "changes",
             author=author,
-            comments="c",
+            comments=comments,
             is_dir=0,
-            branch="try",
-            revision="abcdef012345",
+            branch=branch,
+            revision=revision,
             when_timestamp=self.time(at),
             repository="",
             project="",

@@ -54,7 +54,9 @@ async def serving(
     config, times = site_config(zone), clock(lambda: now)
     answers = json_cache(times.reactor.seconds, config.web.cache_seconds)
     shown = page_renderer(config, times, directory)
-    pushes = RowPushes(MemoryPushes(MemoryBuilds({}, {})), directory, Deadline(times.reactor, 10))
+    nothing = MemoryBuilds({}, {})
+    limit = Deadline(times.reactor, 10)
+    pushes = RowPushes(MemoryPushes(nothing), nothing, directory, limit)
     pages = FarmViews(directory, reads, recent, answers, shown, pushes)
     async with on_port(pages.routes(), config, times) as port:
         yield port

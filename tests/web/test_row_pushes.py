@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from markupsafe import escape
 from twisted.internet.defer import Deferred
 
-from buildapi.model.pushes import SUBJECT_MAX, Change
+from buildapi.model.pushes import SUBJECT_MAX, Change, short_author
+from buildapi.model.records import RequestDetails
 from tests.reactor import twisted_test
 from tests.web.client import JSON
 from tests.web.conftest import Serve, Served
-from tests.web.farm import HOSTILE, NOW, PENDING, database_down
+from tests.web.farm import HOSTILE, NOW, PENDING, a_request, database_down
 
 REVISION = PENDING.revision or ""
 PUSH = Change(1, "try", REVISION, "zoë@example.org", f"{HOSTILE} first\n\nsecond", NOW - 5100)
@@ -88,7 +92,115 @@ async def test_a_row_without_a_known_push_looks_as_it_always_did(served: Served)
         assert not item.keys() & {"author", "comments"}
 
 
+@pytest.mark.parametrize(
+    ("author", "short"),
+    [
+        ("zoë@example.org", "zoë"),
+        ("Zoë Ann <zoë@example.org>", "Zoë Ann"),
+        ("sendchange", "sendchange"),
+        ("@home", "@home"),
+        ("<zoë@example.org>", "<zoë@example.org>"),
+        ("", ""),
+    ],
+)
+def test_an_author_is_shown_by_name(author: str, short: str) -> None:
+    assert short_author(author) == short
+
+
 def test_a_subject_is_one_bounded_line() -> None:
     assert Change(1, "try", REVISION, "ann", "", 0).subject == ""
     assert Change(1, "try", REVISION, "ann", "\n a\nb", 0).subject == "a"
     assert len(Change(1, "try", REVISION, "ann", "x" * 999, 0).subject) == SUBJECT_MAX
+
+
+PAGES = ("/self-serve/try", "/self-serve/try/user/zo%C3%AB@example.org", "/pending", "/running")
+HOME_OF_ZOE = "/self-serve/user/zo%C3%AB%40example.org"
+
+
+@pytest.mark.parametrize("path", PAGES)
+@twisted_test()
+async def test_rows_of_pages_show_the_author_and_the_first_line(served: Served, path: str) -> None:
+    served.pushes.known = [PUSH]
+    text = (await served.ask("GET", path)).text
+    cells = re.findall(r'<td data-f="push"[^>]*>.*?</td>', text)
+    shown = f'<a href="{HOME_OF_ZOE}">zoë</a> {escape(HOSTILE)} first</td>'
+    assert cells
+    assert all(cell.endswith(shown) for cell in cells if len(cell) > EMPTY_CELL)
+    assert any(len(cell) > EMPTY_CELL for cell in cells)
+    assert "<script>alert" not in text
+
+
+EMPTY_CELL = len('<td data-f="push"></td>')
+
+
+@pytest.mark.parametrize("path", ["/self-serve/try/build/12", "/self-serve/try/request/21"])
+@twisted_test()
+async def test_the_page_of_one_says_whose_push_it_is(serve: Serve, path: str) -> None:
+    served = serve(cache_seconds=0)
+    unknown = (await served.ask("GET", path)).text
+    assert "<dt>Push</dt>" not in unknown
+    served.pushes.known = [PUSH]
+    text = (await served.ask("GET", path)).text
+    shown = f'<a href="{HOME_OF_ZOE}">{PUSH.author}</a> {escape(HOSTILE)} first'
+    assert f"<dt>Push</dt><dd>{shown}</dd>" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "matched"), [("zoë@ FIRST", True), ("second", False), ("zoë ann", False)]
+)
+@pytest.mark.parametrize("path", ["/self-serve/try", "/pending"])
+@twisted_test()
+async def test_a_list_is_searched_by_author_and_first_line(
+    served: Served, path: str, words: str, matched: bool
+) -> None:
+    served.pushes.known = [PUSH]
+    text = (await served.ask("GET", f"{path}?q={quote(words)}")).text
+    assert ("No " not in text) is matched
+    assert bool(re.search(r'<tr id="(build|request)-[1-9]', text)) is matched
+
+
+@twisted_test()
+async def test_a_list_is_sorted_by_author(served: Served) -> None:
+    other = a_request(24, revision="bbcdef123456")
+    served.builds.requests[24] = RequestDetails(other, {}, [])
+    served.pushes.known = [PUSH, Change(2, "try", "bbcdef123456", "Bea", "fix", NOW)]
+    for sort, first in (("push", "request-24"), ("-push", "build-12")):
+        text = (await served.ask("GET", f"/self-serve/try?sort={sort}")).text
+        assert re.findall(r'<tr id="(\w+-\d+)"', text)[0] == first
+
+
+JOBS = {
+    "a build": {"bid": 12},
+    "a request": {"brid": 21},
+    "a revision": {"revision": REVISION},
+}
+
+
+@pytest.mark.parametrize("what", JOBS.values(), ids=JOBS)
+@twisted_test()
+async def test_a_job_says_whose_push_it_is_about(served: Served, what: dict[str, Any]) -> None:
+    served.pushes.known = [PUSH]
+    job = await served.jobs.add("ann", NOW, "cancel", what, branch="try")
+    answer = (await served.ask("GET", f"/self-serve/jobs/{job}", JSON)).json
+    assert (answer["author"], answer["comments"]) == (PUSH.author, f"{HOSTILE} first")
+    text = (await served.ask("GET", f"/self-serve/jobs/{job}")).text
+    assert f'<dt>Push</dt><dd><a href="{HOME_OF_ZOE}">' in text
+
+
+@pytest.mark.parametrize("what", [{}, {"bid": 999}, {"bid": "12"}, {"revision": None}])
+@pytest.mark.parametrize("branch", ["try", "cedar"])
+@twisted_test()
+async def test_a_job_about_no_known_push_says_nothing_of_one(
+    served: Served, what: dict[str, Any], branch: str
+) -> None:
+    served.pushes.known = [PUSH]
+    job = await served.jobs.add("ann", NOW, "cancel", what, branch=branch)
+    assert "author" not in (await served.ask("GET", f"/self-serve/jobs/{job}", JSON)).json
+
+
+@twisted_test()
+async def test_a_job_is_shown_where_what_it_is_about_cannot_be_read(served: Served) -> None:
+    served.builds.failing.error = database_down()
+    job = await served.jobs.add("ann", NOW, "cancel", {"bid": 12}, branch="try")
+    answer = await served.ask("GET", f"/self-serve/jobs/{job}", JSON)
+    assert (answer.status, "author" in answer.json) == (200, False)

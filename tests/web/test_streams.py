@@ -122,7 +122,7 @@ class Around:
     def __attrs_post_init__(self) -> None:
         directory = MemoryDirectory()
         self.pushes = MemoryPushes(self.builds)
-        pushes = RowPushes(self.pushes, directory, Deadline(self.clock, 10))
+        pushes = RowPushes(self.pushes, self.builds, directory, Deadline(self.clock, 10))
         farm, jobs = FarmChanges(directory, self.builds, pushes), JobChanges(self.jobs)
         self.events = EventStreams(
             self.clock, directory, farm, jobs, StreamLimits(*[self.most] * 3)

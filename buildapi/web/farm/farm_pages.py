@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import attrs
 
 from buildapi.jobs.farm_views import UNKNOWN, branch_namer
+from buildapi.jobs.push_index import NO_PUSHES, PushIndex
 from buildapi.model.branches import Branches
 from buildapi.model.durations import elapsed
 from buildapi.model.farm_rows import PendingEntry, RunningBuild
@@ -23,8 +24,8 @@ from buildapi.web.http.tables import Cell, Line, TableColumn, asked_of, table
 from buildapi.web.selfserve.listing import ListRow, ListRows
 from buildapi.web.selfserve.pages import Listing, SelfServePages, link_of
 
-WAITING = ("branch", "builder", "revision", "submitted", "took")
-WORKING = ("branch", "builder", "revision", "submitted", "started", "took", "master")
+WAITING = ("branch", "builder", "revision", "push", "submitted", "took")
+WORKING = ("branch", "builder", "revision", "push", "submitted", "started", "took", "master")
 
 WAITING_STATES = ("pending", "claimed")
 
@@ -165,25 +166,36 @@ def _entries(nested: JSONObject) -> Iterator[tuple[str, str, JSONObject]]:
                 yield branch, "" if revision == UNKNOWN else revision, entry
 
 
-def waiting_rows(branches: Branches, found: Sequence[PendingEntry]) -> ListRows:
+def waiting_rows(
+    branches: Branches, found: Sequence[PendingEntry], pushes: PushIndex = NO_PUSHES
+) -> ListRows:
     """Return rows of pending requests; ``place`` is the branch whose pages have them."""
     name, states = branch_namer(branches.by_name), [_waiting_state(entry) for entry in found]
 
     def build(index: int) -> ListRow:
         entry = found[index]
         place = branches.owner(entry.branch)
-        return _waiting(entry, states[index], name(entry.branch), place)
+        row = _waiting(entry, states[index], name(entry.branch), place)
+        return _of_push(row, entry, pushes)
 
     return ListRows(states, build)
 
 
-def working_rows(branches: Branches, found: Sequence[RunningBuild]) -> ListRows:
+def _of_push(row: ListRow, found: PendingEntry | RunningBuild, pushes: PushIndex) -> ListRow:
+    author, subject = pushes.words(found.branch, found.revision) or ("", "")
+    return attrs.evolve(row, author=author, subject=subject)
+
+
+def working_rows(
+    branches: Branches, found: Sequence[RunningBuild], pushes: PushIndex = NO_PUSHES
+) -> ListRows:
     """Return rows of running builds."""
     name = branch_namer(branches.by_name)
 
     def build(index: int) -> ListRow:
         one = found[index]
-        return _working(one, name(one.branch), branches.owner(one.branch))
+        row = _working(one, name(one.branch), branches.owner(one.branch))
+        return _of_push(row, one, pushes)
 
     return ListRows(["running"] * len(found), build)
 

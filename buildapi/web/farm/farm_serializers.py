@@ -54,9 +54,9 @@ def nested(
     name, found = branch_namer(names), dict[str, dict[str, list[D]]]()
     for item in items:
         shaped = shape(item)
-        first = pushes.first(item.branch, item.revision)
-        if first is not None:
-            shaped["author"], shaped["comments"] = first.author, first.subject
+        words = pushes.words(item.branch, item.revision)
+        if words is not None:
+            shaped["author"], shaped["comments"] = words
         revisions = found.setdefault(name(item.branch), {})
         revisions.setdefault(item.revision or UNKNOWN, []).append(shaped)
     return {branch: dict(sorted(found[branch].items())) for branch in sorted(found)}

@@ -98,7 +98,7 @@ class FarmViews:
             found = await self._reads.pending(self._filter(asked), portion)
             pushes = await self._row_pushes.of(one.revision for one in found)
             if call.html:
-                rows = waiting_rows(self._directory.branches(), found)
+                rows = waiting_rows(self._directory.branches(), found, pushes)
                 return JSONBody.of_page(rows, len(rows))
             told: PendingDocument = {"pending": pending_json(self._names(), found, pushes)}
             document = JSONBody.of(told)
@@ -120,7 +120,7 @@ class FarmViews:
             found = await self._reads.running(self._filter(asked), portion)
             pushes = await self._row_pushes.of(one.revision for one in found)
             if call.html:
-                rows = working_rows(self._directory.branches(), found)
+                rows = working_rows(self._directory.branches(), found, pushes)
                 return JSONBody.of_page(rows, len(rows))
             told: RunningDocument = {"running": running_json(self._names(), found, pushes)}
             document = JSONBody.of(told)

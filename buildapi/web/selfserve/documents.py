@@ -200,6 +200,8 @@ class JobDocument(TypedDict):
     items: list[Mapping[str, Any]]
     warnings: list[str]
     progress: ProgressDocument | None
+    author: NotRequired[PushAuthor]
+    comments: NotRequired[PushSubject]
 
 
 class AcceptedDocument(TypedDict):

@@ -33,6 +33,7 @@ from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.http.topics import JOB_LISTS, job_topic
 from buildapi.web.selfserve.job_waiter import JobWaiter
 from buildapi.web.selfserve.pages import SelfServePages
+from buildapi.web.selfserve.row_pushes import RowPushes
 from buildapi.web.selfserve.serializers import job_json
 
 
@@ -46,6 +47,7 @@ class JobPages:
     _pages: SelfServePages
     _zone: ZoneInfo
     _page: int
+    _row_pushes: RowPushes
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
@@ -131,7 +133,11 @@ class JobPages:
         job = await self._store.get(job_id)
         if job is None:
             return JSONBody.of(None)  # which is not cached
-        document = JSONBody.of(job_json(job))
+        shaped = job_json(job)
+        words = await self._row_pushes.of_job(job)
+        if words is not None:
+            shaped["author"], shaped["comments"] = words
+        document = JSONBody.of(shaped)
         document.once("branch", lambda: job.branch)
         return document
 

@@ -26,6 +26,7 @@ class ListRow:
 
     ``kind`` is ``build`` or ``request``, ``id`` its id; times are seconds since the epoch.
     ``branch`` is as stored; ``place`` is the branch whose pages have the row, empty without one.
+    ``author`` and ``subject`` are of its push, empty if that is not known.
     """
 
     kind: str
@@ -43,6 +44,8 @@ class ListRow:
     number: int | None
     requests: Sequence[int]
     place: str
+    author: str = ""
+    subject: str = ""
 
     @property
     def key(self) -> str:
@@ -136,6 +139,8 @@ def _request(item: JSONObject, place: str, state: str) -> ListRow:
         number=None,
         requests=[item["request_id"]],
         place=place,
+        author=item.get("author", ""),
+        subject=item.get("comments", ""),
     )
 
 
@@ -159,6 +164,8 @@ def _build(item: JSONObject, place: str, state: str) -> ListRow:
         number=item["buildnumber"],
         requests=[r["request_id"] for r in requests],
         place=place,
+        author=item.get("author", ""),
+        subject=item.get("comments", ""),
     )
 
 
@@ -184,6 +191,7 @@ SORTS: dict[str, Callable[[ListRow], Any]] = {
     "branch": lambda r: r.branch,
     "builder": lambda r: r.builder.lower(),
     "revision": lambda r: r.revision,
+    "push": lambda r: (r.author.lower(), r.subject),
     "submitted": lambda r: r.submitted,
     "started": lambda r: r.started or 0,
     "took": lambda r: -1 if r.took is None else r.took,
@@ -273,5 +281,6 @@ def shown(rows: ListRows, wanted: ListQuery) -> ListPage:
 
 
 def _matches(one: ListRow, words: Sequence[str]) -> bool:
-    text = f"{one.builder} {one.branch} {one.revision} {one.state} {one.reason}".lower()
+    of_push = f"{one.author} {one.subject}"
+    text = f"{one.builder} {one.branch} {one.revision} {one.state} {one.reason} {of_push}".lower()
     return all(word in text for word in words)

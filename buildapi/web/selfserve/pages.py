@@ -49,12 +49,13 @@ class Listing:
     what: str = "builds or pending requests"
 
 
-OF_BRANCH = ("state", "builder", "revision", "submitted", "started", "took", "reason")
+OF_BRANCH = ("state", "builder", "revision", "push", "submitted", "started", "took", "reason")
 LABELS = {
     "state": "State",
     "branch": "Branch",
     "builder": "Builder",
     "revision": "Revision",
+    "push": "Push",
     "submitted": "Submitted",
     "started": "Started",
     "took": "Duration",

@@ -15,6 +15,7 @@ import attrs
 from markupsafe import Markup
 from markupsafe import escape as escaped
 
+from buildapi.model.pushes import short_author
 from buildapi.model.revisions import short_revision
 from buildapi.web.farm.master_links import MasterLinks
 from buildapi.web.http.page_permissions import OPEN, PagePermissions
@@ -91,6 +92,15 @@ class RowMarkup:
             return f'<td data-f="revision"><a class="mono" href="{to}">{short}</a></td>'
         return f'<td data-f="revision"><span class="mono">{short}</span></td>'
 
+    def _push(self, row: ListRow, _base: str) -> str:
+        if not row.author and not row.subject:
+            return '<td data-f="push"></td>'
+        author, subject = escape(row.author), escape(row.subject)
+        to = f"{escape(self.mount)}/self-serve/user/{segment(row.author)}"
+        # Scripts make the same (static/scripts/row_cells.js).
+        link = f'<a href="{to}">{escape(short_author(row.author))}</a>' if row.author else ""
+        return f'<td data-f="push" title="{author}: {subject}">{link} {subject}</td>'
+
     def _submitted(self, row: ListRow, _base: str) -> str:
         return f'<td data-f="submitted">{self._time(row.submitted)}</td>'
 
@@ -141,6 +151,7 @@ CELLS: Mapping[str, Callable[[RowMarkup, ListRow, str], str]] = {
     "branch": RowMarkup._branch,
     "builder": RowMarkup._builder,
     "revision": RowMarkup._revision,
+    "push": RowMarkup._push,
     "submitted": RowMarkup._submitted,
     "started": RowMarkup._started,
     "took": RowMarkup._took,

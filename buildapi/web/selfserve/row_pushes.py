@@ -8,9 +8,9 @@ import attrs
 from twisted.logger import Logger
 
 from buildapi.errors import BuildAPIError
-from buildapi.interfaces import Directory, Pushes
+from buildapi.interfaces import Builds, Directory, Pushes
 from buildapi.jobs.push_index import NO_PUSHES, PushIndex
-from buildapi.model.records import BranchDay, UserBuilds
+from buildapi.model.records import BranchDay, JobRecord, UserBuilds
 from buildapi.web.http.deadline import Deadline
 
 log = Logger()
@@ -21,6 +21,7 @@ class RowPushes:
     """Read the changes of rows within a time limit; rows are shown without them if it fails."""
 
     _pushes: Pushes
+    _builds: Builds
     _directory: Directory
     _limit: Deadline
 
@@ -37,6 +38,31 @@ class RowPushes:
             log.info("rows are shown without their pushes: {msg}", msg=e.msg)
             return NO_PUSHES
         return PushIndex(changes, branches.owner)
+
+    async def of_job(self, job: JobRecord) -> tuple[str, str] | None:
+        """Return author and first line of the push that a job is about; None if it is unknown."""
+        branch, revision = await self._subject(job)
+        return (await self.of([revision])).words(branch, revision)
+
+    async def _subject(self, job: JobRecord) -> tuple[str | None, str | None]:
+        """Return branch and revision that a job is about, (None, None) if it is about none."""
+        try:
+            branch = self._directory.branches().get(job.branch or "")
+            if branch is None:
+                return None, None
+            for name, find in (
+                ("bid", self._builds.find_build),
+                ("brid", self._builds.find_request),
+            ):
+                id_ = job.what.get(name)
+                if isinstance(id_, int):
+                    found = await self._limit.bound(find(branch, id_))
+                    return (found.branch, found.revision) if found else (None, None)
+        except BuildAPIError as e:
+            log.info("a job is shown without its push: {msg}", msg=e.msg)
+            return None, None
+        revision = job.what.get("revision")
+        return branch.name, revision if isinstance(revision, str) else None
 
 
 def revisions_of_user(found: UserBuilds) -> Iterable[str | None]:

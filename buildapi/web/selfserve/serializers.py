@@ -67,10 +67,9 @@ def _add_push(
     shaped: BuildDocument | OpenRequestDocument, request: BuildRequest, pushes: PushIndex
 ) -> None:
     """Add whose push it is, if that is known: an item without one looks as it always did."""
-    first = pushes.first(request.branch, request.revision)
-    if first is not None:
-        shaped["author"] = first.author
-        shaped["comments"] = first.subject
+    words = pushes.words(request.branch, request.revision)
+    if words is not None:
+        shaped["author"], shaped["comments"] = words
 
 
 def build_json(build: Build, pushes: PushIndex = NO_PUSHES) -> BuildDocument:

@@ -28,7 +28,8 @@ function matches(item, state) {
   const wanted = form && form.state ? form.state.value : "";
   const words = form ? form.q.value.toLowerCase().split(/\s+/).filter(Boolean) : [];
   const reason = (item.requests ? item.requests[0] : item).reason || "";
-  const text = `${item.buildername} ${item.branch || ""} ${item.revision || ""} ${state} ${reason}`.toLowerCase();
+  const push = `${item.author || ""} ${item.comments || ""}`;
+  const text = `${item.buildername} ${item.branch || ""} ${item.revision || ""} ${state} ${reason} ${push}`.toLowerCase();
   return (!wanted || wanted === state) && words.every((word) => text.includes(word));
 }
 

@@ -31,6 +31,24 @@ function took(item, state) {
   return waits;
 }
 
+/* Return the name in "Name <address>", or what is before the @; short_author in model/pushes.py. */
+function shortAuthor(author) {
+  const name = author.endsWith(">") ? author.split(" <")[0] : author.split("@")[0];
+  return name.trim() || author;
+}
+
+/* Whose push it is; the service makes the same (RowMarkup in web/selfserve/row_markup.py). */
+function putPush(row, { author = "", comments = "" }) {
+  const cell = $('[data-f="push"]', row);
+  if (!cell) return;
+  cell.replaceChildren();
+  cell.removeAttribute("title");
+  if (!author && !comments) return;
+  if (author) cell.append(element("a", { href: `${mount}/self-serve/user/${encodeURIComponent(author)}` }, shortAuthor(author)));
+  cell.append(` ${comments}`);
+  cell.title = `${author}: ${comments}`;
+}
+
 export const say = (row, state) => put(row, "state", element("span", { class: `state ${state}` }, state));
 
 export const shares = (row, ids) => row.dataset.requests.split(" ").some((id) => ids.includes(id));
@@ -55,6 +73,7 @@ export function fill(row, item, state) {
   put(row, "revision", revision === "" ? [] : element("a", {
     class: "mono", href: `${base}/rev/${encodeURIComponent(revision)}`,
   }, /^[0-9a-f]{12,}$/i.test(revision) ? revision.slice(0, 12) : revision));
+  putPush(row, item);
   put(row, "submitted", timeOf(Math.min(...requests.map((r) => r.submittime))));
   put(row, "started", timeOf(item.starttime));
   put(row, "took", took(item, state));
