@@ -102,7 +102,7 @@ async def test_the_job_page_tells_what_came_of_it(served: Served) -> None:
 @twisted_test()
 async def test_the_style_sheet_is_kept_by_what_is_in_it(served: Served) -> None:
     page = (await served.ask("GET", DAY)).text
-    (link,) = re.findall(r'<link rel="stylesheet" href="([^"]*)">', page)
+    link = re.findall(r'<link rel="stylesheet" href="([^"]*)">', page)[0]
     answer = await served.ask("GET", link)
     assert (answer.status, answer.headers["content-type"]) == (200, "text/css; charset=utf-8")
     assert "immutable" in answer.headers["cache-control"]
