@@ -83,7 +83,7 @@ def hostile_farm(folder: Path) -> Hostile:
 
 def _request(seed: Seed, text: str, at: int, branch: str = BRANCH) -> int:
     stamp = seed.stamp(branch, text)
-    seed.change(text, [stamp], at)
+    seed.change(text, [stamp], at, branch=branch, revision=text, comments=text)
     properties = {text: text, "list": [text], "broken": SURROGATE}
     made = seed.buildset(stamp, reason=text, at=at, properties=properties)
     return seed.request(branch, builder=text, at=at, buildset=made)

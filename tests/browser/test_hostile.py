@@ -101,6 +101,8 @@ def test_long_names_do_not_widen_pages(visit: Visit, hostile: Hostile) -> None:
         f"{branch}/build/{hostile.builds['long']}",
         f"{branch}/builders",
         f"{branch}/rev/{text}",
+        f"{branch}/pushes?show=all",
+        f"/self-serve/user/{text}",
         f"/nowhere/{text}",
         f"/self-serve/lookup?kind=revision&q={text}",
     ):
@@ -117,6 +119,8 @@ def test_lists_of_the_farm_and_of_a_branch_show_them_all(visit: Visit, hostile: 
         {
             f"{branch}?date={hostile.day}": texts,
             f"{branch}/builders": texts,
+            f"{branch}/pushes?show=all": texts,
+            "/self-serve/pushes?show=all": texts,
             "/": texts,
             "/self-serve": texts,
             "/pending": texts,
@@ -142,6 +146,10 @@ def test_what_the_address_says_is_a_text(visit: Visit, hostile: Hostile, name: s
             f"/self-serve/lookup?kind={text}&q=1": (),
             f"/self-serve/jobs?who={text}&branch={text}&since={text}": (),
             f"/self-serve/{text}/build/1": (),
+            f"/self-serve/{text}/pushes": (),
+            f"/self-serve/{BRANCH}/pushes?author={text}&builder={text}&since={text}": (),
+            f"/self-serve/{BRANCH}/pushes?builder={text}&revision={text}&author={text}": (),
+            f"/self-serve/user/{text}?builder={text}": (),
             f"/nowhere/{text}": (),
             f"/pushes/{text}?q={text}": (),
             f"/self-serve/{BRANCH}/rev/%ED%A0%80?q=%ED%A0%80": (),

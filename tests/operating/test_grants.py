@@ -206,6 +206,8 @@ READS = (
     "/self-serve/branches",
     "/self-serve/mozilla-central",
     "/self-serve/mozilla-central/builders",
+    "/self-serve/mozilla-central/pushes",
+    "/self-serve/pushes?author=nobody",
     "/self-serve/jobs",
     "/self-serve/jobs?state=failed",
     "/pending",

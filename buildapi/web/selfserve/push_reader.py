@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 
 import attrs
 
@@ -52,23 +53,27 @@ class PushReader:
 
         :raises BadRequest: there are more rows than one read may return.
         """
+        if selection.selects_all:
+            page = await self._pushes.pushes(wanted, limit)
+            return PushList(await self.summaries(page.pushes), page.next)
         found: list[PushSummary] = []
         after, left = wanted.after, READ_MAX
         while True:
             # Whoever selects jobs may have to look at many pushes to find a few.
-            size = limit if selection.selects_all else min(AT_ONCE, left)
+            size = min(AT_ONCE, left)
             page = await self._pushes.pushes(attrs.evolve(wanted, after=after), size)
-            for one in await self.summaries(page.pushes):
-                after = PushPlace(one.push.when, one.push.revision)
-                selected = selection.of(one)
-                if selected is not None:
-                    found.append(selected)
-                if len(found) == limit:
-                    more = page.more or one.push is not page.pushes[-1]
-                    return PushList(found, after if more else None)
+            read = await self.summaries(page.pushes)
+            # Pushes of one place, on several branches, are on one page.
+            for place, group in groupby(read, lambda one: one.push.place):
+                found += filter(None, map(selection.of, group))
+                if len(found) >= limit:
+                    more = page.more or place != read[-1].push.place
+                    return PushList(found, place if more else None)
             left -= len(page.pushes)
-            if not page.more or left <= 0:
-                return PushList(found, after if page.more else None)
+            # Fewer than asked for: the read looked at as many changes as it may.
+            if page.next is None or left <= 0 or len(page.pushes) < size:
+                return PushList(found, page.next)
+            after = page.next
 
     async def of_revision(
         self, wanted: PushFilter, revision: str, selection: PushSelection
@@ -79,7 +84,7 @@ class PushReader:
         for text in texts:
             one = await self.read(attrs.evolve(wanted, revision=text), selection, AT_ONCE)
             found += one.pushes
-        found.sort(key=lambda one: (one.push.when, one.push.revision), reverse=True)
+        found.sort(key=lambda one: one.push.place, reverse=True)
         return PushList(found, None)
 
     async def _stored(self, branches: Sequence[Branch], wanted: RevisionMatch) -> Sequence[str]:

@@ -1,0 +1,84 @@
+"""A list of pushes with all their jobs takes few statements, however many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import attrs
+import pytest
+from twisted.internet.task import Clock
+
+from buildapi.buildbot.v08.build_reads import SQLBuilds
+from buildapi.buildbot.v08.farm_reads import SQLFarmReads
+from buildapi.buildbot.v08.push_reads import SQLPushes
+from buildapi.db.sql import Database, Params, Read, Row
+from buildapi.jobs.push_selection import PushSelection
+from buildapi.model.pushes import PushFilter
+from buildapi.reports.job_classes import JobClasses
+from buildapi.web.reports.classification_file import read_classification
+from buildapi.web.selfserve.push_reader import PushReader
+from tests.buildbot.conftest import Scheduler
+from tests.contracts.reads import T0, TRY
+from tests.reactor import twisted_test
+
+T = TypeVar("T")
+COUNT = 12
+"""Pushes, each with two requests, one of them built."""
+
+
+@attrs.define
+class Counted:
+    """A database that records the SELECTs of snapshots."""
+
+    db: Database
+    texts: list[str] = attrs.field(factory=list)
+
+    async def snapshot(self, reading: Callable[[Read], T]) -> T:
+        def recorded(read: Read) -> T:
+            def noted(text: str, params: Params) -> list[Row]:
+                self.texts.append(text)
+                return list(read(text, params))
+
+            return reading(noted)
+
+        return await self.db.snapshot(recorded)
+
+
+@pytest.mark.parametrize(
+    ("selection", "limit", "pushes"),
+    [
+        (PushSelection(), 50, COUNT),
+        (PushSelection(), 5, 5),
+        (PushSelection(state="pending"), 50, COUNT),
+        (PushSelection(failures=True), 50, 0),
+    ],
+)
+@twisted_test(20)
+async def test_a_list_takes_three_statements(
+    scheduler: Scheduler, selection: PushSelection, limit: int, pushes: int
+) -> None:
+    seed, counted = scheduler.seed, Counted(scheduler.db)
+    for n in range(COUNT):
+        revision = f"{n:040x}"
+        stamp = seed.stamp("try", revision)
+        seed.change("ann", [stamp], T0 + n, revision=revision)
+        requests = [seed.request(buildset=seed.buildset(stamp), at=T0 + n) for _ in range(2)]
+        seed.end(seed.run(requests[0], at=T0 + n))
+    db: Database = counted  # type: ignore[assignment]  # only what is read
+    reads = SQLPushes(db, Clock())
+    reader = PushReader(
+        reads,
+        SQLBuilds(db),
+        SQLFarmReads(db),
+        JobClasses(read_classification(None)),
+        lambda: T0 + 100,
+    )
+    await reads.medians()  # which are kept for ten minutes
+    counted.texts.clear()
+    found = await reader.read(PushFilter((TRY,)), selection, limit)
+    assert len(found.pushes) == pushes
+    of_each = 2 if selection.selects_all else 1
+    assert sum(len(one.jobs) for one in found.pushes) == pushes * of_each
+    # Changes, those of the same revisions, and requests with their builds.
+    assert len(counted.texts) == 3
