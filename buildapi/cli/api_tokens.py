@@ -219,7 +219,7 @@ def list_(*, owner: str | None, client: ServiceClient, out: Output) -> None:
     document = require_list(client.get("self-serve", "tokens", **_of(owner)))
     if out.as_json:
         return out.json(document)
-    return out.rows(TOKENS, unpack(_rows, document, out))
+    return out.items(TOKENS, unpack(_rows, document, out), f"tokens of {owner or 'yours'}")
 
 
 def _rows(document: Sequence[Document], out: Output) -> Sequence[Sequence[object]]:

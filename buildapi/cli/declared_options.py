@@ -48,7 +48,9 @@ def _settings(kind: AnyType) -> dict[str, Any]:
     match kind:
         case AsSent():
             return _settings(kind.documented)
-        case Integer() | TerseInteger() | TolerantInteger():
+        case Integer():
+            return {"type": click.IntRange(bound_of(kind.low), bound_of(kind.high) or kind.cut)}
+        case TerseInteger() | TolerantInteger():
             return {"type": click.IntRange(bound_of(kind.low), bound_of(kind.high))}
         case Choice() if not callable(kind.allowed):
             return {"type": click.Choice(list(kind.allowed))}

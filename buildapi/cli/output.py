@@ -51,6 +51,20 @@ class Output:
         """Print one line."""
         click.echo(printable(text))
 
+    def items(self, head: Sequence[str], rows: Sequence[Sequence[object]], none: str) -> None:
+        """Print a list as a table; if it is empty, say to standard error what there is none of."""
+        # Not to standard output: a pipe would take it for an item.
+        return self.rows(head, rows) if rows else self.note(f"No {none}.")
+
+    def note(self, text: str) -> None:
+        """Print one line to standard error."""
+        click.echo(printable(text), err=True)
+
+    def may_go_on(self, shown: int, limit: int | None, what: str) -> None:
+        """Print to standard error that a list is as long as its limit: there may be more."""
+        if limit is not None and shown >= limit:
+            self.note(f"The newest {limit} {what}; there may be more (--limit).")
+
     def rows(self, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print a table."""
         # In a pipe nothing is truncated: programs read whole names.

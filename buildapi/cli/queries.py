@@ -32,6 +32,7 @@ from buildapi.parameters.job_parameters import WAIT_MAX
 from buildapi.parameters.read_parameters import (
     ACTION,
     BRANCH,
+    LIMIT,
     OFFSET,
     STABLE,
     STATE,
@@ -64,7 +65,7 @@ def branches(*, client: ServiceClient, out: Output) -> None:
     document = client.get("self-serve", "branches")
     if out.as_json:
         return out.json(document)
-    return out.rows(table_rows.BRANCHES, unpack(table_rows.branches, document))
+    return out.items(table_rows.BRANCHES, unpack(table_rows.branches, document), "branches")
 
 
 @command(example="buildapi builds try --state failure --builder '*mochitest*'")
@@ -72,6 +73,7 @@ def branches(*, client: ServiceClient, out: Output) -> None:
 @click.option("--date", type=click.DateTime(["%Y-%m-%d"]), help="Day, in the farm's time zone.")
 @BUILDER_OPTION
 @STATE_OPTION
+@declared_option(LIMIT)
 @with_client
 @output_options
 def builds(
@@ -80,13 +82,16 @@ def builds(
     date: datetime | None,
     builder: str | None,
     state: str | None,
+    limit: int | None,
     client: ServiceClient,
     out: Output,
 ) -> None:
     """List builds and pending requests of BRANCH on one day. Default: today."""
     day = date and f"{date:%Y-%m-%d}"
     found = require_list(client.get("self-serve", branch, date=day))
-    _print_items(unpack(_selected, found, builder, state), out)
+    shown = unpack(_selected, found, builder, state)
+    where = f"on {branch} on {day}" if day else f"on {branch} today"
+    _print_items(shown, _none(builder, state, where), limit, out)
 
 
 @command(example="buildapi rev try 0123456789ab --state failure")
@@ -94,6 +99,7 @@ def builds(
 @revision_argument
 @BUILDER_OPTION
 @STATE_OPTION
+@declared_option(LIMIT)
 @with_client
 @output_options
 def rev(
@@ -102,12 +108,14 @@ def rev(
     revision: str,
     builder: str | None,
     state: str | None,
+    limit: int | None,
     client: ServiceClient,
     out: Output,
 ) -> None:
     """List builds and pending requests of REVISION on BRANCH."""
     found = require_list(client.get("self-serve", branch, "rev", revision))
-    _print_items(unpack(_selected, found, builder, state), out)
+    shown = unpack(_selected, found, builder, state)
+    _print_items(shown, _none(builder, state, f"of {revision} on {branch}"), limit, out)
 
 
 def _selected(
@@ -121,10 +129,19 @@ def _selected(
     ]
 
 
-def _print_items(found: Sequence[Document], out: Output) -> None:
+def _none(builder: str | None, state: str | None, where: str) -> str:
+    return f"{'such ' if builder or state else ''}builds or pending requests {where}"
+
+
+def _print_items(found: Sequence[Document], none: str, limit: int | None, out: Output) -> None:
+    shown = found[:limit]
     if out.as_json:
-        return out.json(found)
-    return out.rows(table_rows.ITEMS, unpack(table_rows.items, found, out.time))
+        out.json(shown)
+    else:
+        rows = unpack(table_rows.items, shown, out.time)
+        out.items(table_rows.ITEMS, rows, none)
+    if len(shown) < len(found):
+        out.note(f"The newest {limit} of {len(found)} (--limit).")
 
 
 # --- is-done
@@ -212,25 +229,27 @@ def _verdict(complete: bool, passed: bool) -> str:
 # --- the farm
 
 
-def _farm(
-    name: str, client: ServiceClient, out: Output, branch: Sequence[str], limit: int | None
-) -> None:
-    """Print pending or running work, oldest first.
+WORK = {"pending": "pending requests", "running": "running builds"}
 
-    The limit is applied here, as that of the service keeps the newest.
-    """
-    bound = limit if out.as_json else None
-    document = client.get(name, branch=list(branch) or None, limit=bound)
+
+def _farm(
+    name: str, branch: Sequence[str], limit: int | None, client: ServiceClient, out: Output
+) -> None:
+    """Print pending or running work, newest first."""
+    document = client.get(name, branch=list(branch) or None, limit=limit)
     rows = unpack(table_rows.farm, document, name, out.time, time.time())
     if not rows:
         _doubt(client, branch)
     if out.as_json:
-        return out.json(document)
-    head = (*table_rows.FARM[:-1], {"pending": "waits", "running": "runs"}[name])
-    out.rows(head, rows[:limit])
-    if limit is not None and len(rows) > limit:
-        click.echo(f"{len(rows) - limit} more", err=True)
-    return None
+        out.json(document)
+    else:
+        head = (*table_rows.FARM[:-1], {"pending": "waits", "running": "runs"}[name])
+        out.items(head, rows, f"{WORK[name]}{_on(branch)}")
+    out.may_go_on(len(rows), limit, WORK[name])
+
+
+def _on(branch: Sequence[str]) -> str:
+    return f" on {' or '.join(branch)}" if branch else ""
 
 
 def _doubt(client: ServiceClient, branch: Sequence[str]) -> None:
@@ -241,42 +260,43 @@ def _doubt(client: ServiceClient, branch: Sequence[str]) -> None:
             click.echo(printable(f"no such branch: {name}"), err=True)
 
 
-LIMIT = click.option(
-    "--limit",
-    type=click.IntRange(1),
-    help="Maximum number of rows (oldest first); with --json, of items (newest first).",
-)
-
-
 @command(example="buildapi pending try --limit 20")
 @click.argument("branch", type=param_types.name, nargs=-1, shell_complete=complete_branch)
-@LIMIT
+@declared_option(LIMIT)
 @with_client
 @output_options
 def pending(
     *, branch: Sequence[str], limit: int | None, client: ServiceClient, out: Output
 ) -> None:
     """List pending requests of the farm, or of each BRANCH."""
-    _farm("pending", client, out, branch, limit)
+    _farm("pending", branch, limit, client, out)
 
 
 @command(example="buildapi running --limit 20")
 @click.argument("branch", type=param_types.name, nargs=-1, shell_complete=complete_branch)
-@LIMIT
+@declared_option(LIMIT)
 @with_client
 @output_options
 def running(
     *, branch: Sequence[str], limit: int | None, client: ServiceClient, out: Output
 ) -> None:
     """List running builds of the farm, or of each BRANCH."""
-    _farm("running", client, out, branch, limit)
+    _farm("running", branch, limit, client, out)
 
 
 # --- job requests
 
 
 @command(example="buildapi jobs --who ann@example.org --state failed")
-@declared_option(num(JOBS_MAX), type=click.IntRange(1, JOBS_MAX), default=25, show_default=True)
+@declared_option(
+    num(JOBS_MAX),
+    "--limit",
+    "--num",
+    "num",
+    type=click.IntRange(1, JOBS_MAX),
+    default=25,
+    show_default=True,
+)
 @declared_option(OFFSET)
 @declared_option(WHO, metavar="USER")
 @declared_option(BRANCH, metavar="BRANCH")
@@ -286,12 +306,15 @@ def running(
 @declared_option(until(), metavar="TIME")
 @with_client
 @output_options
-def jobs(*, client: ServiceClient, out: Output, **asked: JSON) -> None:
+def jobs(*, num: int, client: ServiceClient, out: Output, **asked: JSON) -> None:
     """List job requests, newest first."""
-    document = require_list(client.get("self-serve", "jobs", **asked))
+    document = require_list(client.get("self-serve", "jobs", num=num, **asked))
     if out.as_json:
-        return out.json(document)
-    return out.rows(table_rows.JOBS, unpack(table_rows.jobs, document, out.time))
+        out.json(document)
+    else:
+        such = "such job requests" if any(asked.values()) else "job requests"
+        out.items(table_rows.JOBS, unpack(table_rows.jobs, document, out.time), such)
+    out.may_go_on(len(document), num, "job requests")
 
 
 @command(example="buildapi job 4711 --trace")

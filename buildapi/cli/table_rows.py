@@ -190,9 +190,10 @@ def _first(lines: Sequence[str], kind: str) -> Sequence[str]:
 
 
 def farm(document: Document, name: str, time: Time, now: float) -> Sequence[Row]:
-    """List the ``pending`` requests or ``running`` builds of a farm-wide document, oldest first."""
+    """List the ``pending`` requests or ``running`` builds of a farm-wide document, newest first."""
     began = {"pending": "submitted_at", "running": "start_time"}[name]
-    found = sorted(_leaves(document[name]), key=lambda leaf: leaf[2][began] or 0)
+    leaves = _leaves(document[name])
+    found = sorted(leaves, key=lambda leaf: leaf[2][began] or 0, reverse=True)
     return [
         (
             branch,

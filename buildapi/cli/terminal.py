@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -13,16 +15,19 @@ COLOURS = {
     "done": "green",
     "success": "green",
     "OK": "green",
-    "running": "yellow",
+    "running": "cyan",
     "warnings": "yellow",
     "DEGRADED": "yellow",
     "failed": "red",
     "failure": "red",
-    "exception": "red",
+    "exception": "magenta",
+    "retry": "blue",
+    "skipped": "bright_black",
+    "cancelled": "bright_magenta",
     "unconfirmed": "red",
     "not reachable": "red",
 }
-"""Colours of cells, by their whole text."""
+"""Colours of cells, by their whole text; those of results are as on the pages."""
 
 
 def printable(text: object) -> str:
@@ -32,6 +37,8 @@ def printable(text: object) -> str:
 
 COLUMN_MIN = 12
 """Minimum width of a column in a narrow terminal."""
+
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8}", re.ASCII)
 
 
 def format_table(
@@ -43,22 +50,26 @@ def format_table(
 ) -> str:
     """Format a table with aligned columns; None is an empty cell.
 
-    If lines are longer than ``width``, the widest columns are truncated.
+    If lines are longer than ``width``, columns without any value are left out, and then the widest
+    ones shortened, but none with times: a part of a time says nothing.
     """
     # Made printable before widths are measured.
     lines = [[_cell(c) for c in row] for row in (head, *rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    if width is not None:
-        widths = _fit_widths(widths, width)
-        lines = [[_truncate(c, w) for c, w in zip(line, widths, strict=True)] for line in lines]
     right = [_is_numeric([row[i] for row in rows]) for i in range(len(head))]
+    if width is not None and _line_width(_widths(lines)) > width:
+        kept = [i for i in range(len(head)) if not rows or any(line[i] for line in lines[1:])]
+        right, lines = [right[i] for i in kept], [[line[i] for i in kept] for line in lines]
+        widths = _fit_widths(
+            _widths(lines), width, [_has_times(lines, i) for i in range(len(kept))]
+        )
+        lines = [[_shorten(c, w) for c, w in zip(line, widths, strict=True)] for line in lines]
+    widths = _widths(lines)
 
     def format_line(cells: Sequence[str]) -> str:
         padded = [
-            c.rjust(width) if to_right else c.ljust(width)
+            _pad(c, width, to_right=to_right)
             for c, width, to_right in zip(cells, widths, right, strict=True)
         ]
-        padded[-1] = padded[-1] if right[-1] else cells[-1]
         shown = [
             # After padding: escape sequences have a length and no width.
             p.replace(c, click.style(c, fg=COLOURS[c]), 1) if colour and c in COLOURS else p
@@ -69,16 +80,56 @@ def format_table(
     return "\n".join(format_line(line) for line in lines)
 
 
-def _fit_widths(widths: Sequence[int], width: int) -> list[int]:
-    """Narrow the widest columns until all fit, or have the minimum width."""
+def text_width(text: str) -> int:
+    """Return how many columns of a terminal a text takes: two for wide characters [UAX #11]."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(c) in ("W", "F") for c in text)
+    return len(text) + wide - sum(map(bool, map(unicodedata.combining, text)))
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    return [max(text_width(line[i]) for line in lines) for i in range(len(lines[0]))]
+
+
+def _line_width(widths: Sequence[int]) -> int:
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _has_times(lines: Sequence[Sequence[str]], column: int) -> bool:
+    return any(_TIME.fullmatch(line[column]) for line in lines)
+
+
+def _fit_widths(widths: Sequence[int], width: int, fixed: Sequence[bool]) -> list[int]:
+    """Narrow the widest columns that are not fixed until all fit, or have the minimum width."""
     fitted = list(widths)
-    while sum(fitted) + 2 * (len(fitted) - 1) > width and max(fitted) > COLUMN_MIN:
-        fitted[fitted.index(max(fitted))] -= 1
+    loose = [i for i, stays in enumerate(fixed) if not stays and fitted[i] > COLUMN_MIN]
+    while loose and _line_width(fitted) > width:
+        widest = max(loose, key=lambda i: fitted[i])
+        fitted[widest] -= 1
+        if fitted[widest] == COLUMN_MIN:
+            loose.remove(widest)
     return fitted
 
 
-def _truncate(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}\u2026"
+def _pad(text: str, width: int, *, to_right: bool) -> str:
+    blanks = " " * (width - text_width(text))
+    return blanks + text if to_right else text + blanks
+
+
+def _shorten(text: str, width: int) -> str:
+    """Leave out the middle of a long text: names of builders differ at both ends."""
+    if text_width(text) <= width:
+        return text
+    end = _first_columns(text[::-1], width // 2)[::-1]
+    return f"{_first_columns(text, width - 1 - text_width(end))}\u2026{end}"
+
+
+def _first_columns(text: str, width: int) -> str:
+    length = min(len(text), width)
+    while text_width(text[:length]) > width:
+        length -= 1
+    return text[:length]
 
 
 def _cell(value: object) -> str:

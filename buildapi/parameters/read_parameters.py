@@ -35,7 +35,7 @@ def num(high: Bound = None) -> Param[int]:
         return JOBS if most is None else min(JOBS, most)
 
     kind = TolerantInteger(0, high)
-    return Param("num", "maximum number of job requests", kind, default=default)
+    return Param("num", "maximum number of job requests, the newest", kind, default=default)
 
 
 def since(zone: ZoneInfo = UTC) -> Param[int | None]:
@@ -51,12 +51,14 @@ def until(zone: ZoneInfo = UTC) -> Param[int | None]:
 
 
 # --- of lists of the whole farm
-LIMIT = Param("limit", "maximum number of items; default all", Integer(1, FARM_LIMIT_MAX))
+LIMIT = Param(
+    "limit", "maximum number of items, the newest; default all", Integer(1, FARM_LIMIT_MAX)
+)
 FARM_OFFSET = Param(
     "offset", "number of newest items to skip", Integer(0, FARM_OFFSET_MAX), default=0
 )
 NUMBUILDS = Param(
-    "numbuilds", "maximum number of builds", Integer(0, cut=BUILDS_MAX), default=BUILDS
+    "numbuilds", "maximum number of builds, the newest", Integer(0, cut=BUILDS_MAX), default=BUILDS
 )
 
 # --- of is_done

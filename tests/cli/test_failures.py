@@ -365,12 +365,46 @@ def farm(*submitted: int) -> dict[str, Any]:
     }
 
 
-def test_a_limit_leaves_the_oldest() -> None:
-    with fake(lambda _: Reply(200, farm(30, 10, 20))) as server:
-        done = buildapi("pending", "--limit", "1", "--utc", "--url", server.url)
-    assert [line.split()[2] for line in done.out.decode().splitlines()[1:]] == ["10"]
-    assert done.err == "2 more\n"
-    assert "limit" not in server.asked[0].path
+NO_WORK = "No builds or pending requests"
+NO_SUCH_WORK = "No such builds or pending requests"
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_a_limit_is_that_of_the_service_as_a_table_and_as_json(more: tuple[str, ...]) -> None:
+    with fake(lambda _: Reply(200, farm(30))) as server:
+        done = buildapi("pending", "--limit", "1", "--utc", *more, "--url", server.url)
+        whole = buildapi("pending", "--limit", "2", *more, "--url", server.url)
+    assert done.err == "The newest 1 pending requests; there may be more (--limit).\n"
+    assert whole.err == ""
+    assert [asked.path for asked in server.asked] == ["/pending?limit=1", "/pending?limit=2"]
+
+
+@pytest.mark.parametrize(
+    ("command", "body", "told"),
+    [
+        (["branches"], {}, "No branches."),
+        (["builds", "try"], [], "No builds or pending requests on try today."),
+        (["builds", "try", "--date", "2026-02-01"], [], f"{NO_WORK} on try on 2026-02-01."),
+        (["rev", "try", "ab"], [], f"{NO_WORK} of ab on try."),
+        (
+            ["rev", "try", "ab", "--state", "failure"],
+            [],
+            "No such builds or pending requests of ab on try.",
+        ),
+        (["pending"], {"pending": {}}, "No pending requests."),
+        (["running"], {"running": {}}, "No running builds."),
+        (["jobs"], [], "No job requests."),
+        (["jobs", "--who", "ann"], [], "No such job requests."),
+        (["token", "list"], [], "No tokens of yours."),
+    ],
+)
+def test_an_empty_list_says_what_there_is_none_of(command: list[str], body: Any, told: str) -> None:
+    """Print it to standard error, so that a pipe gets no line that is not an item."""
+    with fake(lambda _: Reply(200, body)) as server:
+        done = buildapi(*command, "--url", server.url)
+        as_json = buildapi(*command, "--json", "--url", server.url)
+    assert (done.code, done.out, done.err) == (0, b"", f"{told}\n")
+    assert (json.loads(as_json.out), as_json.err) == (body, "")
 
 
 def test_a_branch_that_is_not_there_is_not_an_empty_one() -> None:
@@ -380,8 +414,9 @@ def test_a_branch_that_is_not_there_is_not_an_empty_one() -> None:
     with fake(answer) as server:
         empty = buildapi("pending", "try", "--url", server.url)
         wrong = buildapi("pending", "try", "tyr", "--url", server.url)
-    assert (empty.code, empty.err) == (0, "")
-    assert (wrong.code, wrong.err) == (0, "no such branch: tyr\n")
+    assert (empty.code, empty.err) == (0, "No pending requests on try.\n")
+    assert wrong.code == 0
+    assert wrong.err == "no such branch: tyr\nNo pending requests on try or tyr.\n"
 
 
 def test_a_cancel_that_found_nothing_says_so() -> None:

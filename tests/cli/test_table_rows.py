@@ -86,13 +86,13 @@ def test_what_ended_is_counted() -> None:
     assert table_rows.ended([BUILD, REQUEST, {**BUILD, "endtime": None}]) == 1
 
 
-def test_what_waits_is_listed_oldest_first() -> None:
+def test_what_waits_is_listed_newest_first() -> None:
     def thing(number: int, when: int) -> dict[str, Any]:
         return {"id": number, "buildername": "b", "submitted_at": when}
 
     tree = {"pending": {"try": {"r1": [thing(1, 90)], "r2": [thing(2, 40)]}}}
     rows = table_rows.farm(tree, "pending", str, 100)
-    assert [(row[2], row[5]) for row in rows] == [(2, "1m 00s"), (1, "10s")]
+    assert [(row[2], row[5]) for row in rows] == [(1, "10s"), (2, "1m 00s")]
 
 
 def test_a_plan_counts_what_it_drops_and_stops() -> None:
@@ -132,7 +132,7 @@ def test_a_table_fits_a_terminal_as_far_as_it_can(width: int) -> None:
         (12345, "short", "running", "2026-11-29 23:00:00"),
     ]
     lines = format_table(head, rows, width=width).splitlines()
-    assert max(map(len, lines)) <= max(width, 45)
+    assert max(map(len, lines)) <= max(width, 49)
     assert all("success" in line or "running" in line for line in lines[1:])
     assert lines[2].split()[:2] == ["12345", "short"]
     whole = format_table(head, rows)
@@ -140,3 +140,20 @@ def test_a_table_fits_a_terminal_as_far_as_it_can(width: int) -> None:
     assert format_table(head, rows, width=200) == whole
     assert "\u2026" not in whole
     assert ("\u2026" in lines[1]) == (width < 100)
+
+
+def test_a_narrow_table_keeps_times_whole_and_drops_empty_columns() -> None:
+    rows = [("Linux mozilla-central debug test mochitest-1", "2026-11-29 23:00:00", None)]
+    lines = format_table(("builder", "since", "priority"), rows, width=45).splitlines()
+    assert lines == [
+        "builder                   since",
+        "Linux mozil\u2026 mochitest-1  2026-11-29 23:00:00",
+    ]
+
+
+def test_wide_characters_take_two_columns() -> None:
+    rows = [("\u5f20\u4e09", "a"), ("e\u0301", "b"), ("ann", "c")]
+    lines = format_table(("who", "x"), rows).splitlines()
+    assert lines == ["who   x", "\u5f20\u4e09  a", "e\u0301     b", "ann   c"]
+    shortened = format_table(("who",), [("\u5f20" * 20,)], width=13).splitlines()[1]
+    assert shortened == "\u5f20\u5f20\u5f20\u2026\u5f20\u5f20\u5f20"
