@@ -167,6 +167,7 @@ class Pushes(Protocol):
 
         ``around`` is the id of a build, to list the builds before and after it in place of the
         latest: half of them are later ones, where there are as many.
+        Only some of the builder's requests are looked at: the latest, or those near that build.
         """
 
 

@@ -309,7 +309,7 @@ class TestSQLPushesInSmallPortions(PushesContract):
 
     @pytest.fixture
     def made(self, scheduler: Scheduler) -> PushesUnderTest:
-        few = PushBounds(newest=1, portion=3, searched=5, of_revisions=20)
+        few = PushBounds(recent=9, newest=1, portion=3, searched=5, of_revisions=20)
         made: PushesUnderTest = InSQL(scheduler, bounds=few)
         assert isinstance(made.pushes, SQLPushes)
         return made

@@ -7,7 +7,7 @@ some source stamps name their changes: those of rebuilds and of builds at a revi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from math import inf
 from operator import attrgetter
@@ -21,7 +21,15 @@ from buildapi.buildbot.v08.branch_conditions import let_through
 from buildapi.buildbot.v08.build_reads import apart, bounded, merge
 from buildapi.buildbot.v08.build_rows import BuildRow, StoredRequest
 from buildapi.buildbot.v08.change_cache import ChangeCache
-from buildapi.buildbot.v08.queries import BUILDS, REQUEST, TRY, build_row, of_branch, of_revision
+from buildapi.buildbot.v08.queries import (
+    REQUEST,
+    SOURCE,
+    TRY,
+    build_row,
+    of_branch,
+    of_revision,
+    seconds,
+)
 from buildapi.db.call_groups import CallGroups
 from buildapi.db.sql import (
     Column,
@@ -42,6 +50,12 @@ from buildapi.reactor_time import ReactorTime
 
 FILES_MAX = 10_000
 """Maximum number of names of files that one query reads."""
+
+RARE = 0.05
+"""Share of all changes below which those wanted are found by another index than that of times."""
+
+REQUESTS_SEARCHED = 400
+"""Requests of a builder among whose builds its results on a branch are found."""
 
 DENIED_SECONDS = 3600
 """Seconds until a table that the account may not read is tried again."""
@@ -71,12 +85,14 @@ _Row = tuple[StoredRequest, RequestBuild | None]
 class PushBounds:
     """Maximum numbers of changes that reads of pushes take from the database.
 
-    The first query of a list reads ``newest`` of them, each further one twice as many up to
-    ``portion``, unless one second has more.  After ``searched`` the list ends, to be continued,
-    however few pushes were found.  ``of_revisions`` is for one query of some revisions; of a single
-    one with more than that, such as a tag, the first ones are read.
+    A list looks for changes by their time, among ``recent`` ones at once.  Its first query reads
+    ``newest``, each further one twice as many up to ``portion``, unless one second has more.  After
+    ``searched`` the list ends, to be continued, however few pushes were found.  ``of_revisions`` is
+    for one query of some revisions; of a single one with more than that, such as a tag, the first
+    ones are read.
     """
 
+    recent: int = 10_000
     newest: int = 200
     portion: int = 1000
     searched: int = 10_000
@@ -177,13 +193,15 @@ def _results(
 ) -> Sequence[Build]:
     where, params = of_branch(branch)
     # A build that serves several requests has a row for each of them.
-    params |= {"builder": builder, "rows": limit * 4}
+    params |= {"builder": builder, "requests": REQUESTS_SEARCHED, "rows": limit * 4}
     later: Sequence[BuildRow] = []
     if around is not None:
         params["around"] = around
-        later = of_builder(f"{where} AND b.id > :around", "ASC").all_of(read, **params)[::-1]
+        query = of_builder(f"{where} AND b.id > :around", "ASC", around=True)
+        later = query.all_of(read, **params)[::-1]
         where = f"{where} AND b.id <= :around"
-    rows = [*later, *of_builder(where, "DESC").all_of(read, **params)]
+    query = of_builder(where, "DESC", around=around is not None)
+    rows = [*later, *query.all_of(read, **params)]
     found = merge(row for row in rows if branch.owns(row.request.branch))
     after = 0 if around is None else sum(build.id > around for build in found)
     first = max(0, after - limit // 2)
@@ -197,27 +215,67 @@ def _is_storable(text: str) -> bool:
 
 def _page(read: Read, wanted: PushFilter, limit: int, bounds: PushBounds) -> PushPage:
     """Return at most ``limit`` pushes by their first changes, the newest first."""
-    where, params = _condition(wanted)
-    until, size, searched = params["until"], bounds.newest, 0
-    pushes, found = _PushesOfRevisions(read, wanted, bounds), list[Push]()
-    while True:
-        rows = newest_changes(where).all_of(read, **{**params, "until": until}, rows=size)
-        searched += len(rows)
-        # Others of the last second may follow: their pushes are not complete yet.
-        last = rows[-1].when if len(rows) == size else None
-        new = pushes.beginning_with([row for row in rows if row.when != last])
+    pushes, found, searched = _PushesOfRevisions(read, wanted, bounds), list[Push](), 0
+    for changes, until in _portions(read, wanted, bounds):
+        new = pushes.beginning_with(changes)
         found += sorted(new, key=attrgetter("place", "branch.name"), reverse=True)
+        searched += len(changes)
         if len(found) > limit:
             return first_page(found, limit)
-        if last is None:
-            return PushPage(found)
-        if last + 1 == until:  # a second with more changes than that
-            size *= 2
-            continue
-        until = last + 1
-        if searched >= bounds.searched:
+        if until is not None and searched >= bounds.searched:
             return PushPage(found, PushPlace(until))
-        size = min(size * 2, bounds.portion)
+    return PushPage(found)
+
+
+def _portions(
+    read: Read, wanted: PushFilter, bounds: PushBounds
+) -> Iterator[tuple[Sequence[NewestChange], int | None]]:
+    """Yield changes that may begin pushes, newest first, in portions of whole seconds.
+
+    Beside each is the second before which the next ones were sent, None after the last.
+    """
+    where, params = _condition(wanted)
+    until, since = _span(wanted)
+    size, taken = bounds.newest, 0
+    recent = None if wanted.revision is not None else _recent(read, until, bounds)
+    while True:
+        start = since if recent is None else max(since, recent)
+        query = newest_changes(where, by_time=recent is not None)
+        rows = query.all_of(read, **params, until=until, since=start, rows=size)
+        taken += len(rows)
+        if len(rows) == size:
+            last = rows[-1].when
+            if last + 1 == until:  # a second with more changes than that
+                size *= 2
+                continue
+            # Others of the last second may follow.
+            yield [row for row in rows if row.when != last], last + 1
+            until, size = last + 1, min(size * 2, bounds.portion)
+        elif start > since:
+            yield rows, start
+            until, is_rare, taken = start, taken < bounds.recent * RARE, 0
+            recent = None if is_rare else _recent(read, until, bounds)
+        else:
+            yield rows, None
+            return
+
+
+def _span(wanted: PushFilter) -> tuple[int, int]:
+    """Return the end and the start of the time of the changes wanted, in seconds."""
+    until = FOREVER if wanted.until is None else wanted.until
+    if wanted.after is not None:
+        until = min(until, wanted.after.when + bool(wanted.after.revision))
+    return until, -FOREVER if wanted.since is None else wanted.since
+
+
+def _recent(read: Read, until: int, bounds: PushBounds) -> int:
+    """Return since when to look for changes by their time.
+
+    MySQL takes what it looks for to be spread evenly, and would read all changes by their time
+    until it finds those of a branch that nobody pushes to any more.
+    """
+    recent = SENT.first_of(read, until=until, before=bounds.recent)
+    return -FOREVER if recent is None else recent
 
 
 @attrs.define
@@ -253,13 +311,6 @@ class _PushesOfRevisions:
 def _condition(wanted: PushFilter) -> tuple[str, dict[str, object]]:
     branches, params = let_through("c.branch", BranchFilter(wanted.branches))
     parts = [branches]
-    until = wanted.until if wanted.until is not None else FOREVER
-    if wanted.after is not None:
-        until = min(until, wanted.after.when + bool(wanted.after.revision))
-    params["until"] = until
-    if wanted.since is not None:
-        parts.append("c.when_timestamp >= :since")
-        params["since"] = wanted.since
     # Both comparisons: the bare one uses the index, the exact one tells upper from lower case.
     for column, value in (("author", wanted.author), ("revision", wanted.revision)):
         if value is not None:
@@ -345,8 +396,8 @@ def _medians(read: Read) -> Mapping[str, int]:
     newest = NEWEST_BUILD.first_of(read) or 0
     found: dict[str, list[int]] = {}
     for until in range(newest, max(0, newest - LATEST_BUILDS), -LATEST_PORTION):
-        for builder, seconds in ENDED.all_of(read, after=until - LATEST_PORTION, until=until):
-            found.setdefault(builder, []).append(seconds)
+        for builder, took in ENDED.all_of(read, after=until - LATEST_PORTION, until=until):
+            found.setdefault(builder, []).append(took)
     return {builder: median_low(of) for builder, of in found.items()}
 
 
@@ -379,13 +430,25 @@ def _newest_row(id_: int, when: Column, revision: str) -> NewestChange:
     return NewestChange(id_, int(when), revision)
 
 
+SENT: Query[int] = Query(
+    "SELECT when_timestamp FROM changes WHERE when_timestamp < :until"
+    " ORDER BY when_timestamp DESC LIMIT 1 OFFSET :before",
+    seconds,
+)
+"""When the newest change was sent that has ``:before`` newer ones before ``:until``."""
+
+
 @cache
-def newest_changes(where: str) -> Query[NewestChange]:
-    """Select the newest changes before ``:until`` that have a revision."""
+def newest_changes(where: str, *, by_time: bool) -> Query[NewestChange]:
+    """Select the newest changes in ``[:since, :until)`` that have a revision.
+
+    Without ``by_time`` the index of times is not used: a sum has none.
+    """
+    when = "c.when_timestamp" if by_time else "c.when_timestamp + 0"
     return Query(
         "SELECT c.changeid, c.when_timestamp, c.revision FROM changes c"  # noqa: S608  # constants and parameter names
-        f" WHERE c.when_timestamp < :until AND c.revision <> '' AND {where}"
-        " ORDER BY c.when_timestamp DESC, c.changeid DESC LIMIT :rows",
+        f" WHERE {when} < :until AND {when} >= :since AND c.revision <> '' AND {where}"
+        f" ORDER BY {when} DESC, c.changeid DESC LIMIT :rows",
         _newest_row,
     )
 
@@ -415,15 +478,34 @@ ENDED: Query[tuple[str, int]] = Query(
     " JOIN buildrequests br ON br.id = b.brid"
     " WHERE b.id > :after AND b.id <= :until AND b.finish_time >= b.start_time"
     " AND br.complete = 1",
-    lambda builder, seconds: (builder, int(seconds)),
+    lambda builder, took: (builder, int(took)),
 )
 """Builder and seconds of the ended builds with these ids."""
 
 
-def of_builder(where: str, order: str) -> Query[BuildRow]:
-    """Select builds of ``:builder``, the newest or (``ASC``) the oldest of them."""
+_REQUESTS_OF_BUILDER = f"""SELECT br.id AS request FROM buildrequests br
+ WHERE br.buildername = :builder AND {exact("br.buildername")} = :builder"""  # noqa: S608  # constants
+_OF_AROUND = "(SELECT own.brid FROM builds own WHERE own.id = :around)"
+_LATEST_REQUESTS = f"{_REQUESTS_OF_BUILDER} ORDER BY br.id DESC LIMIT :requests"
+# SQLite allows a LIMIT only at the end of a UNION.
+_REQUESTS_AROUND = f"""SELECT request FROM ({_REQUESTS_OF_BUILDER} AND br.id <= {_OF_AROUND}
+ ORDER BY br.id DESC LIMIT :requests) before_it
+ UNION ALL SELECT request FROM ({_REQUESTS_OF_BUILDER} AND br.id > {_OF_AROUND}
+ ORDER BY br.id LIMIT :requests) after_it"""  # noqa: S608  # constants
+
+
+def of_builder(where: str, order: str, *, around: bool) -> Query[BuildRow]:
+    """Select builds of ``:requests`` requests of ``:builder``, newest or oldest (``ASC``) first.
+
+    The requests are the latest, or so many before and after that of the build ``:around``.
+    """
+    # First the requests alone: a builder may have thousands, and joining them all takes as long as
+    # all else. CROSS keeps SQLite to this order.
+    chosen = _REQUESTS_AROUND if around else _LATEST_REQUESTS
     return Query(
-        f"SELECT {TRY}, {REQUEST} FROM {BUILDS} WHERE br.buildername = :builder"  # noqa: S608  # constants and parameter names
-        f" AND {exact('br.buildername')} = :builder AND {where} ORDER BY b.id {order} LIMIT :rows",
+        f"SELECT {TRY}, {REQUEST} FROM ({chosen}) chosen"  # noqa: S608  # constants and parameter names
+        " CROSS JOIN buildrequests br ON br.id = chosen.request"
+        f" JOIN builds b ON b.brid = br.id {SOURCE} WHERE {where}"
+        f" ORDER BY b.id {order} LIMIT :rows",
         build_row,
     )
