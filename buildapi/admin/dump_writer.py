@@ -13,10 +13,10 @@ from buildapi.db.sql import MissingTableError, RowLimitError
 from buildapi.errors import BuildAPIError
 from buildapi.interfaces import FarmReads
 from buildapi.interfaces.dialect import EndedBuilds, StartedRequests
-from buildapi.model.ended_builds import DumpWindow, EndedBuild, StartedRequest
+from buildapi.model.ended_builds import NEAR_SECONDS, DumpWindow, EndedBuild, StartedRequest
 from buildapi.model.farm_rows import BranchFilter, Portion
 from buildapi.reactor_time import Reactor, in_pool
-from buildapi.reports.dump_entries import NEAR_SECONDS, ReadBuild, entries, read_build
+from buildapi.reports.dump_entries import ReadBuild, entries, read_build
 from buildapi.reports.json_files import ListDocument, encoded
 from buildapi.web.farm.farm_serializers import pending_json, running_json
 

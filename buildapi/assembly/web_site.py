@@ -34,6 +34,7 @@ from buildapi.web.events.changes import FarmChanges, JobChanges
 from buildapi.web.events.streams import EventStreams, StreamLimits
 from buildapi.web.farm.home import Home
 from buildapi.web.farm.load import LoadViews
+from buildapi.web.farm.recorded_builds import RecordedBuilds
 from buildapi.web.farm.views import FarmViews
 from buildapi.web.http.access_control import AccessControl
 from buildapi.web.http.audit_records import use_record
@@ -279,7 +280,13 @@ def web_site(
         PushPages(pages),
     )
     farm_views = FarmViews(
-        directory, dialect.farm_reads, dialect.recent_builds, live.cache, pages, of_rows
+        directory,
+        dialect.farm_reads,
+        dialect.recent_builds,
+        live.cache,
+        pages,
+        of_rows,
+        RecordedBuilds(dialect.recent_builds, builds, live.cache, part(PUSHES_SHARE), now),
     )
     reports = report_server(config, clock, directory, pages, classification)
 

@@ -182,6 +182,12 @@ class RecentBuilds(Protocol):
         With ``greedy``, ``slaves`` are prefixes of slave names, else whole names.
         """
 
+    async def running(self, since: int, limit: int) -> Sequence[RecentBuild]:
+        """List at most ``limit`` builds without an end that started since a time, newest first."""
+
+    async def current(self, slave: str) -> RecentBuild | None:
+        """Return the latest build of a slave by its whole name, if that has no end; else None."""
+
 
 class BuildSteps(Protocol):
     """Read what masters report of the steps of builds."""

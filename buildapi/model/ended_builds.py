@@ -8,6 +8,9 @@ import attrs
 
 DAY_SECONDS = 86_400
 
+NEAR_SECONDS = 2
+"""Seconds within which the starts of one build agree in the two databases."""
+
 TIME_MAX = 253_402_300_000
 """Near the end of the year 9999, the last one that databases can compare with."""
 

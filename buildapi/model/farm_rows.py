@@ -114,7 +114,8 @@ class RevisionEntry(msgspec.Struct, frozen=True):
 class RecentBuild:
     """A build from the status database; ``buildname`` is its builder there.
 
-    ``buildername`` is the property of the build, empty if it has none.
+    ``buildername`` is the property of the build, empty if it has none; ``request_ids`` are those
+    that its property of this name has.
     """
 
     id: int
@@ -126,6 +127,7 @@ class RecentBuild:
     result: int | None
     slavename: str
     master: str | None
+    request_ids: tuple[int, ...] = ()
 
 
 @attrs.frozen

@@ -9,11 +9,9 @@ from typing import Any
 
 import attrs
 
-from buildapi.model.ended_builds import DumpWindow, EndedBuild, StartedRequest
+from buildapi.model.ended_builds import NEAR_SECONDS, DumpWindow, EndedBuild, StartedRequest
 
 HOUR, DAY = 3600, 86_400
-NEAR_SECONDS = 2
-"""Seconds within which the starts of one build agree in the two databases."""
 
 
 def window(now: float, length: int | None = None, start: int | None = None) -> DumpWindow:

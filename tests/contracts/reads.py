@@ -638,6 +638,36 @@ class RecentBuildsContract:
         assert await found("slave_", "%", greedy=True) == []
 
     @twisted_test(10)
+    async def test_builds_without_an_end_are_running_since_a_time(
+        self, masters: RecentUnderTest
+    ) -> None:
+        ids = [masters.build(slave, result=None) for slave in ("s1", "s2", "s3")]
+        masters.build("s4", result=0)
+        found = await masters.reads.running(T0, 25)
+        assert [(b.id, b.slavename) for b in found] == [
+            (ids[2], "s3"),
+            (ids[1], "s2"),
+            (ids[0], "s1"),
+        ]
+        assert [b.id for b in await masters.reads.running(T0, 2)] == ids[:0:-1]
+        assert list(await masters.reads.running(T0 + 1, 25)) == []
+
+    @twisted_test(10)
+    async def test_the_latest_build_of_a_slave_is_its_current_one_if_it_has_no_end(
+        self, masters: RecentUnderTest
+    ) -> None:
+        masters.build("s1", result=None)  # its master was killed
+        assert await masters.reads.current("nobody") is None
+        masters.build("s1", result=0)
+        assert await masters.reads.current("s1") is None
+        current = masters.build("s1", result=None)
+        masters.build("s12", result=None)
+        found = await masters.reads.current("s1")
+        assert found is not None
+        assert (found.id, found.slavename) == (current, "s1")
+        assert await masters.reads.current("s") is None
+
+    @twisted_test(10)
     async def test_a_build_has_its_names(self, masters: RecentUnderTest) -> None:
         masters.build("s1", builder="Linux try build")
         (found,) = await masters.reads.recent([], greedy=False, limit=1)

@@ -358,7 +358,8 @@ class StatusDatabase:
         return SQLRecentBuilds(self.status.db)
 
     def build(self, slave: str, *, result: int | None = 0, builder: str = "linux") -> int:
-        id_ = self.status.build(slave, result=result)
+        end = {"endtime": None} if result is None else {}
+        id_ = self.status.build(slave, result=result, **end)
         self.status.property(id_, "buildername", json.dumps(builder))
         return id_
 

@@ -63,6 +63,17 @@ class MemoryRecentBuilds:
             newest = [b for b in newest if b.result is not None]
         return newest[:limit]
 
+    async def running(self, since: int, limit: int) -> Sequence[RecentBuild]:
+        await self.failing.happen("recorded running builds", limit)
+        newest = sorted(self.found, key=lambda b: -b.id)
+        return [b for b in newest if b.endtime is None and (b.starttime or 0) >= since][:limit]
+
+    async def current(self, slave: str) -> RecentBuild | None:
+        await self.failing.happen("current", slave)
+        of_slave = [b for b in self.found if b.slavename == slave]
+        latest = max(of_slave, key=lambda b: b.id, default=None)
+        return latest if latest is not None and latest.endtime is None else None
+
 
 def rows_of(
     pending: Sequence[PendingEntry] = (),
@@ -129,7 +140,7 @@ async def a_site(
     definitions = {"try": {}, "cedar": {"repo": "https://hg.example.org/projects/cedar"}}
     directory = MemoryDirectory(definitions=definitions)
     reads = Failing()
-    farm = MemoryFarmReads(rows_of(**found or EVERYTHING), reads)
-    builds = MemoryRecentBuilds(recent, reads)
-    async with serving(directory, farm, builds, now=NOW + 0.5, zone=zone) as port:
+    rows = rows_of(**found or EVERYTHING)
+    farm, records = MemoryFarmReads(rows, reads), MemoryRecentBuilds(recent, reads)
+    async with serving(directory, farm, records, builds=rows, now=NOW + 0.5, zone=zone) as port:
         yield Site(port, reads, directory)

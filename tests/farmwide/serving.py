@@ -13,8 +13,9 @@ from buildapi.assembly.adapters import Clock
 from buildapi.assembly.http_listeners import http_listeners
 from buildapi.assembly.web_site import page_renderer
 from buildapi.config import Config, Secret, sample_config
-from buildapi.interfaces import Directory, FarmReads, RecentBuilds
+from buildapi.interfaces import Builds, Directory, FarmReads, RecentBuilds
 from buildapi.ops.metrics import Metrics
+from buildapi.web.farm.recorded_builds import RecordedBuilds
 from buildapi.web.farm.views import FarmViews
 from buildapi.web.http.connection import Traffic
 from buildapi.web.http.deadline import Deadline
@@ -48,7 +49,13 @@ def clock(now: Callable[[], float]) -> Clock:
 
 @contextlib.asynccontextmanager
 async def serving(
-    directory: Directory, reads: FarmReads, recent: RecentBuilds, *, now: float, zone: str
+    directory: Directory,
+    reads: FarmReads,
+    recent: RecentBuilds,
+    *,
+    now: float,
+    zone: str,
+    builds: Builds | None = None,
 ) -> AsyncIterator[int]:
     """Serve the pages about the whole farm until the block ends; give the port."""
     config, times = site_config(zone), clock(lambda: now)
@@ -57,7 +64,8 @@ async def serving(
     nothing = MemoryBuilds({}, {})
     limit = Deadline(times.reactor, 10)
     pushes = RowPushes(MemoryPushes(nothing), nothing, directory, limit)
-    pages = FarmViews(directory, reads, recent, answers, shown, pushes)
+    recorded = RecordedBuilds(recent, builds or nothing, answers, limit, times.now)
+    pages = FarmViews(directory, reads, recent, answers, shown, pushes, recorded)
     async with on_port(pages.routes(), config, times) as port:
         yield port
 

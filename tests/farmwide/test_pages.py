@@ -13,11 +13,13 @@ from msgspec.structs import replace
 from buildapi.errors import BadRequest, DatabaseUnavailable
 from buildapi.jobs.farm_views import waiting_entries
 from buildapi.model.farm_rows import Portion
-from tests.farmwide.doubles import ENTRY, NOW, REVISION, RUNNING, UNCLAIMED, WAITING, a_site
+from tests.farmwide.doubles import DONE, ENTRY, NOW, REVISION, RUNNING, UNCLAIMED, WAITING, a_site
 from tests.farmwide.doubles import RECENT as RECENT_BUILD
 from tests.farmwide.serving import JSON
 from tests.reactor import twisted_test
 
+HTML = {"Accept": "text/html"}
+WORKERS = ("recorded running builds", 5000)
 ALL: tuple[list[str], list[str]] = ([], [])
 START, MOBILE_START = 1_274_972_998, 1_277_417_599
 MIDNIGHT = 1_699_920_000
@@ -37,6 +39,7 @@ RUNNING_ENTRY = {
     "start_time": NOW - 300,
     "submitted_at": NOW - 400,
     "last_heartbeat": NOW - 10,
+    "worker": "slave1",
 }
 OF_REVISION = {
     "id": 22,
@@ -141,15 +144,89 @@ async def test_a_revision_nobody_knows_is_empty_and_asked_for_again() -> None:
         assert len(site.reads.calls) == 2
 
 
+@pytest.mark.parametrize("recent", [(), (attrs.evolve(RECENT_BUILD, starttime=NOW - 9),)])
+@twisted_test()
+async def test_a_running_build_that_is_not_recorded_has_no_worker(recent: Any) -> None:
+    async with a_site(recent=recent) as site:
+        (entry,) = json.loads((await site.get("/running")).body)["running"]["try"]["Unknown"]
+        assert entry == {name: RUNNING_ENTRY[name] for name in RUNNING_ENTRY if name != "worker"}
+
+
+@twisted_test()
+async def test_running_builds_are_listed_while_the_status_database_is_away() -> None:
+    async with a_site() as site:
+        site.reads.errors = {"recorded running builds": DatabaseUnavailable("down")}
+        for headers in (JSON, HTML):
+            answer = await site.get("/running", headers)
+            assert answer.status == 200
+            assert b"slave1" not in answer.body
+
+
+@twisted_test()
+async def test_the_page_of_running_builds_links_their_workers() -> None:
+    async with a_site() as site:
+        page = (await site.get("/running", HTML)).body.decode()
+        assert '<td data-f="worker"><a href="/recent/slave1?greedy=false">slave1</a></td>' in page
+        assert "slave1" in (await site.get("/running?q=slave1", HTML)).body.decode()
+
+
+BUILT = attrs.evolve(RECENT_BUILD, id=80, endtime=NOW - 50, result=0, request_ids=(20,))
+
+
+@twisted_test()
+async def test_recent_builds_have_their_pages_where_their_requests_are_known() -> None:
+    async with a_site(recent=[BUILT, RECENT_BUILD], revision=[DONE]) as site:
+        running, built = json.loads((await site.get("/recent")).body)
+        page = (await site.get("/recent", HTML)).body.decode()
+    assert "build_id" not in running
+    assert (built["build_id"], built["branch"]) == (1000, "try")
+    assert '<a href="/self-serve/try/build/1000">linux</a>' in page
+
+
+@twisted_test()
+async def test_the_page_of_a_worker_shows_its_results_and_what_it_runs() -> None:
+    failed = attrs.evolve(BUILT, id=79, result=2, request_ids=())
+    retried = attrs.evolve(failed, id=78, result=5)
+    async with a_site(recent=[retried, failed, BUILT, RECENT_BUILD], revision=[DONE]) as site:
+        page = (await site.get("/recent/slave1", HTML)).body.decode()
+        assert "<h1>Worker slave1</h1>" in page
+        assert "1 of the last 2 builds failed (50 %), 1 retry beside them." in page
+        assert "Runs linux for <span" in page
+        assert page.count('<li><span class="job') == 2
+        assert '<a class="job success" href="/self-serve/try/build/1000"' in page
+        assert '<th scope="col" data-f="slave"' not in page
+
+
+@twisted_test()
+async def test_the_page_of_a_worker_does_without_what_cannot_be_read() -> None:
+    async with a_site(recent=[BUILT], revision=[DONE]) as site:
+        site.reads.errors = {"current": DatabaseUnavailable("down")}
+        page = (await site.get("/recent/slave1", HTML)).body.decode()
+        assert "Runs no build" not in page
+        assert "0 of the last 1 build failed (0 %)" in page
+
+
+@twisted_test()
+async def test_the_beginning_of_several_names_is_no_worker() -> None:
+    other = attrs.evolve(BUILT, slavename="slave12")
+    async with a_site(recent=[other, attrs.evolve(BUILT, id=70)]) as site:
+        page = (await site.get("/recent/slave1", HTML)).body.decode()
+        assert "<h1>Recent builds on slave1</h1>" in page
+        assert '<th scope="col" data-f="slave"' in page
+
+
 @pytest.mark.parametrize(
     "path", ["/pending", "/running", f"/revision/try/{REVISION}", "/recent", "/pushes"]
 )
 @twisted_test()
 async def test_the_same_read_again_is_answered_from_memory(path: str) -> None:
     async with a_site() as site:
-        first, second = await site.get(path), await site.get(path)
+        first = await site.get(path)
+        reads = list(site.reads.calls)
+        second = await site.get(path)
         assert first.body == second.body
-        assert len(site.reads.calls) == 1
+        assert len(reads) == 1 + (path == "/running")  # which has another of the workers
+        assert site.reads.calls == reads
 
 
 @pytest.mark.parametrize(
@@ -249,7 +326,7 @@ async def test_what_has_no_branch_or_revision_is_unknown() -> None:
 async def test_what_a_path_asks_for(path: str, call: tuple[Any, ...]) -> None:
     async with a_site() as site:
         assert (await site.get(path)).status == 200
-        assert site.reads.calls == [call]
+        assert [made for made in site.reads.calls if made != WORKERS] == [call]
 
 
 @twisted_test()

@@ -33,6 +33,29 @@ async def test_a_build_with_all_that_is_known_of_it(status: Status) -> None:
     assert found == [expected]
 
 
+@pytest.mark.parametrize(
+    ("stored", "ids"),
+    [
+        ("[2896]", (2896,)),
+        ("[1, 2]", (1, 2)),
+        (None, ()),
+        ("", ()),
+        ("7", ()),
+        ('["7", null, true, -1, 1.5, 9223372036854775808, 8]', (8,)),
+        ("[" * 100_000, ()),
+    ],
+)
+@twisted_test()
+async def test_the_requests_of_a_build_are_those_that_its_property_has(
+    status: Status, stored: str | None, ids: tuple[int, ...]
+) -> None:
+    build = status.build()
+    if stored is not None:
+        status.property(build, "request_ids", stored[:60_000])
+    (found,) = await SQLRecentBuilds(status.db).recent((), greedy=True, limit=25)
+    assert found.request_ids == ids
+
+
 @twisted_test()
 async def test_running_builds_are_listed_unless_a_slave_is_asked_for(status: Status) -> None:
     ended, running = status.build(), status.build(endtime=None, result=None)

@@ -22,7 +22,7 @@ ADDITIVE = {
     "error": ("code",),
     "accepted": ("msg", "warnings"),
     "message": ("trace", "identity"),
-    "row": ("author", "comments", "rebuilt_as", "rebuild_of"),
+    "row": ("author", "comments", "rebuilt_as", "rebuild_of", "worker"),
     "report": ("items", "warnings", "agent", "trace", "identity", "revision"),
 }
 """Keys that we add: by what they are added to.  Nothing else may be there that was not."""

@@ -117,9 +117,10 @@ RUNNING_BUILD = Build(12, 8, NOW - 3900, None, [RUNNING])
 
 @attrs.define
 class Failing:
-    """What a role does next: raise ``error``, and wait for ``held`` first."""
+    """What a role does next: raise ``error``, or that of a call, and wait for ``held`` first."""
 
     error: Exception | None = None
+    errors: Mapping[str, Exception] = attrs.field(factory=dict)
     held: Deferred[None] | None = None
     calls: list[Any] = attrs.field(factory=list)
 
@@ -127,8 +128,9 @@ class Failing:
         self.calls.append(call)
         if self.held is not None:
             await self.held
-        if self.error is not None:
-            raise self.error
+        error = self.errors.get(call[0], self.error)
+        if error is not None:
+            raise error
 
 
 @attrs.define

@@ -37,6 +37,7 @@ class RunningItem(TypedDict):
     start_time: Epoch
     submitted_at: Epoch
     last_heartbeat: Epoch
+    worker: NotRequired[Annotated[str, Meta(description="Where it is known.")]]
     author: NotRequired[PushAuthor]
     comments: NotRequired[PushSubject]
 
@@ -91,7 +92,10 @@ class RevisionDocument(FoundRevision):
 
 
 class RecentDocument(TypedDict):
-    """An ended build; ``buildername`` is the property of that name, empty if there is none."""
+    """An ended build; ``buildername`` is the property of that name, empty if there is none.
+
+    ``build_id`` and ``branch`` are those of its page; without them it has none.
+    """
 
     id: int
     buildname: str
@@ -102,6 +106,8 @@ class RecentDocument(TypedDict):
     result: int | None
     slavename: str
     master: str | None
+    build_id: NotRequired[int]
+    branch: NotRequired[str]
 
 
 class LoadItem(TypedDict):

@@ -8,29 +8,36 @@ import attrs
 
 from buildapi.jobs.farm_views import UNKNOWN, branch_namer
 from buildapi.jobs.push_index import NO_PUSHES, PushIndex
+from buildapi.jobs.recorded_builds import failure_rate
 from buildapi.model.branches import Branches
 from buildapi.model.durations import elapsed
-from buildapi.model.farm_rows import PendingEntry, RunningBuild
+from buildapi.model.farm_rows import PendingEntry, RecentBuild, RunningBuild
 from buildapi.model.json_types import JSONObject
+from buildapi.model.records import Build
 from buildapi.model.results import result_word
 from buildapi.model.revisions import short_revision
-from buildapi.web.farm.farm_serializers import TOTAL
+from buildapi.web.farm.documents import RecentDocument
+from buildapi.web.farm.farm_serializers import NO_WORKERS, TOTAL
 from buildapi.web.farm.master_links import MasterLinks
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.path_converter import segment
 from buildapi.web.http.rendering import Page
 from buildapi.web.http.tables import Cell, Line, TableColumn, asked_of, table
+from buildapi.web.http.template_filters import lasting
 from buildapi.web.selfserve.listing import ListRow, ListRows
 from buildapi.web.selfserve.pages import Listing, SelfServePages, link_of
 
 WAITING = ("branch", "builder", "revision", "push", "submitted", "took")
-WORKING = ("branch", "builder", "revision", "push", "submitted", "started", "took", "master")
+WORKING = (
+    *("branch", "builder", "revision", "push", "submitted", "started", "took", "worker"),
+    "master",
+)
 
 WAITING_STATES = ("pending", "claimed")
 
 RECENT_COLUMNS = (
-    TableColumn("slave", "Slave"),
+    TableColumn("slave", "Worker"),
     TableColumn("builder", "Builder"),
     TableColumn("number", "Number", "number"),
     TableColumn("master", "Master"),
@@ -50,7 +57,21 @@ OF_REVISION = (
     TableColumn("revision", "Revision"),
     TableColumn("master", "Master"),
 )
+# On the page of a worker, whose name is in its heading.
+OF_WORKER = RECENT_COLUMNS[1:]
 PUSHES_COLUMNS = (TableColumn("author", "Author"), TableColumn("pushes", "Pushes", "number"))
+
+
+@attrs.frozen
+class Worker:
+    """A worker: its latest ended builds, newest first, and what it ``runs``, one build at most.
+
+    ``runs`` is None if that is not known.
+    """
+
+    name: str
+    ended: Sequence[RecentBuild]
+    runs: Sequence[RecentDocument] | None
 
 
 @attrs.frozen
@@ -84,8 +105,36 @@ class FarmPages:
     def recent(self, document: JSONBody, call: Call, slaves: Sequence[str]) -> Page:
         """Return the page of recent builds."""
         of = f" on {', '.join(slaves)}" if slaves else ""
+        worker: Worker | None = document.once("worker", lambda: None)
+        builds: Mapping[int, Build] = document.once("builds", dict)
+        masters = self._pages.masters()
+
+        def lines() -> Sequence[Line]:
+            return [_recent(b, _on_master(builds.get(b["id"]), masters)) for b in document.value]
+
+        if worker is None:
+            return self._table(f"Recent builds{of}", RECENT_COLUMNS, lines, call)
+
+        def about() -> JSONObject:
+            rate = failure_rate(worker.ended)
+            runs = [
+                {"builder": _builder(b), "path": _path(b), "started": b["starttime"]}
+                for b in worker.runs or ()
+            ]
+            return {
+                "runs": runs,
+                "knows": worker.runs is not None,
+                "strip": strip(document.value),
+                "rate": rate,
+            }
+
         return self._table(
-            f"Recent builds{of}", RECENT_COLUMNS, lambda: [_recent(b) for b in document.value], call
+            f"Worker {worker.name}",
+            OF_WORKER,
+            lambda: [line[1:] for line in lines()],
+            call,
+            template="worker.html",
+            more=about,
         )
 
     def revision(self, document: JSONBody, call: Call, notice: str) -> Page:
@@ -128,6 +177,8 @@ class FarmPages:
         sort: str = "",
         note: str = "",
         what: str = "builds",
+        template: str = "table.html",
+        more: Callable[[], JSONObject] = dict,
     ) -> Page:
         def context() -> JSONObject:
             asked = asked_of(call.query, columns, sort)
@@ -139,9 +190,10 @@ class FarmPages:
                 "note": note,
                 "what": what,
                 "link_of": link_of,
+                **more(),
             }
 
-        return Page("table.html", title, context)
+        return Page(template, title, context)
 
 
 ASKED = ("q", "sort", "page", "format")
@@ -187,14 +239,18 @@ def _of_push(row: ListRow, found: PendingEntry | RunningBuild, pushes: PushIndex
 
 
 def working_rows(
-    branches: Branches, found: Sequence[RunningBuild], pushes: PushIndex = NO_PUSHES
+    branches: Branches,
+    found: Sequence[RunningBuild],
+    pushes: PushIndex = NO_PUSHES,
+    workers: Mapping[int, str] = NO_WORKERS,
 ) -> ListRows:
-    """Return rows of running builds."""
+    """Return rows of running builds; ``workers`` are theirs, by id, as far as they are known."""
     name = branch_namer(branches.by_name)
 
     def build(index: int) -> ListRow:
         one = found[index]
-        row = _working(one, name(one.branch), branches.owner(one.branch))
+        place = branches.owner(one.branch)
+        row = _working(one, name(one.branch), place, workers.get(one.id, ""))
         return _of_push(row, one, pushes)
 
     return ListRows(["running"] * len(found), build)
@@ -226,7 +282,7 @@ def _waiting(entry: PendingEntry, state: str, branch: str, place: str | None) ->
     )
 
 
-def _working(build: RunningBuild, branch: str, place: str | None) -> ListRow:
+def _working(build: RunningBuild, branch: str, place: str | None, worker: str) -> ListRow:
     return ListRow(
         kind="build",
         id=build.id,
@@ -243,18 +299,61 @@ def _working(build: RunningBuild, branch: str, place: str | None) -> ListRow:
         number=build.number,
         requests=list(build.request_ids),
         place=place or "",
+        worker=worker,
     )
 
 
-def _recent(build: JSONObject) -> Line:
+def _on_master(build: Build | None, masters: Mapping[str, MasterLinks]) -> str:
+    """Return the URL of a build on its master; empty if it or its pages are not known."""
+    request = None if build is None else build.requests[0]
+    master = None if request is None else masters.get(request.claimed_by_name or "")
+    if build is None or request is None or master is None:
+        return ""
+    return master.build(request.buildername, build.number)
+
+
+def strip(builds: Sequence[JSONObject]) -> Sequence[StripEntry]:
+    """Return the results of builds, newest first, as entries of a strip."""
+    return [
+        StripEntry(
+            state := result_word(one["result"], none="none"),
+            _path(one),
+            f"{_builder(one)}: {state}, {lasting(elapsed(one['starttime'], one['endtime']))}",
+        )
+        for one in builds
+    ]
+
+
+@attrs.frozen
+class StripEntry:
+    """A result in a strip: its word, the path of its page below the mount prefix, and its label.
+
+    The path is empty without a page.
+    """
+
+    state: str
+    path: str
+    label: str
+
+
+def _path(build: JSONObject | RecentDocument) -> str:
+    if "build_id" not in build:
+        return ""
+    return f"/self-serve/{segment(build['branch'])}/build/{build['build_id']}"
+
+
+def _builder(build: JSONObject | RecentDocument) -> str:
+    # buildername is a property, which builds of some builders lack; buildname is the builder's row.
+    return str(build["buildername"] or build["buildname"])
+
+
+def _recent(build: JSONObject, on_master: str) -> Line:
     start, end, result = build["starttime"], build["endtime"], build["result"]
     lasted = elapsed(start, end)
-    slave = build["slavename"] or ""
+    slave, path = build["slavename"] or "", _path(build)
     return (
-        Cell(slave, f"/recent/{segment(slave)}" if slave else ""),
-        # buildername is a property, which builds of some builders lack; buildname is the builder's
-        # row.
-        Cell(build["buildername"] or build["buildname"]),
+        Cell(slave, f"/recent/{segment(slave)}?greedy=false" if slave else ""),
+        Cell(_builder(build), path, "" if path else on_master),
         Cell(build["buildnumber"]),
         Cell(build["master"]),
         Cell(result_word(result, none="running")),

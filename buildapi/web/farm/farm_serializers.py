@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Protocol, TypeVar
 
 from buildapi.jobs.farm_views import UNKNOWN, branch_namer, waiting_entries
@@ -14,6 +15,7 @@ from buildapi.model.farm_rows import (
     RevisionEntry,
     RunningBuild,
 )
+from buildapi.model.records import Build
 from buildapi.web.farm.documents import (
     FoundRevision,
     PendingItem,
@@ -26,6 +28,7 @@ from buildapi.web.farm.documents import (
 )
 
 TOTAL = "TOTAL"
+NO_WORKERS: Mapping[int, str] = {}
 
 
 class Sourced(Protocol):
@@ -82,14 +85,20 @@ def _pending_entry(entry: PendingEntry) -> PendingItem:
 
 
 def running_json(
-    names: Iterable[str], found: Iterable[RunningBuild], pushes: PushIndex = NO_PUSHES
+    names: Iterable[str],
+    found: Iterable[RunningBuild],
+    pushes: PushIndex = NO_PUSHES,
+    workers: Mapping[int, str] = NO_WORKERS,
 ) -> RunningLists:
-    """Return running builds as JSON; ``revision`` is null where the key above is ``Unknown``."""
-    return nested(names, found, _running_entry, pushes)
+    """Return running builds as JSON; ``revision`` is null where the key above is ``Unknown``.
+
+    ``workers`` are those of the builds, by id, as far as they are known.
+    """
+    return nested(names, found, partial(_running_entry, workers), pushes)
 
 
-def _running_entry(build: RunningBuild) -> RunningItem:
-    return {
+def _running_entry(workers: Mapping[int, str], build: RunningBuild) -> RunningItem:
+    shaped: RunningItem = {
         "id": build.id,
         "request_ids": list(build.request_ids),
         "revision": build.revision,
@@ -101,6 +110,9 @@ def _running_entry(build: RunningBuild) -> RunningItem:
         # A living 0.8 master renews claimed_at every 600 seconds.
         "last_heartbeat": build.master_seen_at,
     }
+    if build.id in workers:
+        shaped["worker"] = workers[build.id]
+    return shaped
 
 
 def revision_json(
@@ -129,13 +141,23 @@ def _revision_entry(entry: RevisionEntry) -> RevisionItem:
     }
 
 
-def recent_json(found: Iterable[RecentBuild]) -> list[RecentDocument]:
-    """Return recent builds as JSON."""
-    return [_recent_build(build) for build in found]
+def recent_json(
+    found: Iterable[RecentBuild],
+    builds: Mapping[int, Build],
+    branch_of: Callable[[str | None], str | None],
+) -> list[RecentDocument]:
+    """Return recent builds as JSON.
+
+    ``builds`` are those of the schedulers, by the ids of recent ones, as far as they are known;
+    ``branch_of`` names a stored branch.
+    """
+    return [_recent_build(build, builds.get(build.id), branch_of) for build in found]
 
 
-def _recent_build(build: RecentBuild) -> RecentDocument:
-    return {
+def _recent_build(
+    build: RecentBuild, known: Build | None, branch_of: Callable[[str | None], str | None]
+) -> RecentDocument:
+    shaped: RecentDocument = {
         "id": build.id,
         "buildname": build.buildname,
         "buildername": build.buildername,
@@ -146,6 +168,10 @@ def _recent_build(build: RecentBuild) -> RecentDocument:
         "slavename": build.slavename,
         "master": build.master,
     }
+    branch = None if known is None else branch_of(known.requests[0].branch)
+    if known is not None and branch is not None:
+        shaped["build_id"], shaped["branch"] = known.id, branch
+    return shaped
 
 
 def pushes_json(found: PushCounts) -> PushesDocument:

@@ -26,6 +26,7 @@ from buildapi.web.farm.farm_pages import (
     PUSHES_COLUMNS,
     RECENT_COLUMNS,
     FarmPages,
+    Worker,
     waiting_rows,
     working_rows,
 )
@@ -36,6 +37,7 @@ from buildapi.web.farm.farm_serializers import (
     revision_json,
     running_json,
 )
+from buildapi.web.farm.recorded_builds import RecordedBuilds
 from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
@@ -69,6 +71,7 @@ class FarmViews:
     _answers: SingleFlightCache[JSONBody]
     _pages: SelfServePages
     _row_pushes: RowPushes
+    _recorded: RecordedBuilds
     _shown: FarmPages = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -119,10 +122,14 @@ class FarmViews:
         async def compute() -> JSONBody:
             found = await self._reads.running(self._filter(asked), portion)
             pushes = await self._row_pushes.of(one.revision for one in found)
+            # The scheduler database does not store workers.
+            workers = await self._recorded.workers(found)
             if call.html:
-                rows = working_rows(self._directory.branches(), found, pushes)
+                rows = working_rows(self._directory.branches(), found, pushes, workers)
                 return JSONBody.of_page(rows, len(rows))
-            told: RunningDocument = {"running": running_json(self._names(), found, pushes)}
+            told: RunningDocument = {
+                "running": running_json(self._names(), found, pushes, workers),
+            }
             document = JSONBody.of(told)
             document.once("part", lambda: ListPart(portion.limit, portion.offset, len(found)))
             return document
@@ -164,11 +171,21 @@ class FarmViews:
         limit = NUMBUILDS.of(call)
 
         async def compute() -> JSONBody:
-            # From the status database: the scheduler database does not store slaves.
+            # From the status database: the scheduler database does not store workers.
             found = await self._recent.recent(slaves, greedy=greedy, limit=limit)
-            return JSONBody.of(recent_json(found))
+            # The beginning of a name may be that of several workers.
+            is_one = len(slaves) == 1 and {one.slavename for one in found} <= {slaves[0]}
+            current = await self._recorded.current(slaves[0]) if call.html and is_one else None
+            builds = await self._recorded.builds([*found, *(current or ())])
+            owner = self._directory.branches().owner
+            document = JSONBody.of(recent_json(found, builds, owner))
+            document.once("builds", lambda: builds)
+            if call.html and is_one:
+                runs = None if current is None else recent_json(current, builds, owner)
+                document.once("worker", lambda: Worker(slaves[0], found, runs))
+            return document
 
-        key = ("recent", slaves, greedy, limit)
+        key = ("recent", slaves, greedy, limit, call.html)
         kept = await self._answers.kept(key, compute, topics=[FARM])
         page = self._shown.recent(kept.value, call, slaves)
         return Reply(kept.value, page, freshness=kept.freshness)

@@ -26,7 +26,7 @@ class ListRow:
 
     ``kind`` is ``build`` or ``request``, ``id`` its id; times are seconds since the epoch.
     ``branch`` is as stored; ``place`` is the branch whose pages have the row, empty without one.
-    ``author`` and ``subject`` are of its push, empty if that is not known.
+    ``author`` and ``subject`` are of its push, ``worker`` runs it; empty if that is not known.
     """
 
     kind: str
@@ -46,6 +46,7 @@ class ListRow:
     place: str
     author: str = ""
     subject: str = ""
+    worker: str = ""
 
     @property
     def key(self) -> str:
@@ -196,6 +197,7 @@ SORTS: dict[str, Callable[[ListRow], Any]] = {
     "started": lambda r: r.started or 0,
     "took": lambda r: -1 if r.took is None else r.took,
     "master": lambda r: r.master,
+    "worker": lambda r: r.worker,
     "reason": lambda r: r.reason,
 }
 """Sort keys of rows; a minus before the name reverses the order."""
@@ -282,5 +284,6 @@ def shown(rows: ListRows, wanted: ListQuery) -> ListPage:
 
 def _matches(one: ListRow, words: Sequence[str]) -> bool:
     of_push = f"{one.author} {one.subject}"
-    text = f"{one.builder} {one.branch} {one.revision} {one.state} {one.reason} {of_push}".lower()
+    of_row = (one.builder, one.branch, one.revision, one.state, one.reason, one.worker, of_push)
+    text = " ".join(of_row).lower()
     return all(word in text for word in words)

@@ -60,6 +60,7 @@ LABELS = {
     "started": "Started",
     "took": "Duration",
     "master": "Master",
+    "worker": "Worker",
     "reason": "Reason",
 }
 DONE = {

@@ -130,6 +130,12 @@ class RowMarkup:
             inner = f'<a href="{to}" rel="noreferrer" title="{master}">{label}</a>'
         return f'<td data-f="master">{inner}</td>'
 
+    def _worker(self, row: ListRow, _base: str) -> str:
+        worker = escape(row.worker)
+        to = f"{escape(self.mount)}/recent/{segment(row.worker)}?greedy=false"
+        link = f'<a href="{to}">{worker}</a>' if row.worker else ""
+        return f'<td data-f="worker">{link}</td>'
+
     def _reason(self, row: ListRow, _base: str) -> str:
         return f'<td data-f="reason">{escape(row.reason)}</td>'
 
@@ -156,6 +162,7 @@ CELLS: Mapping[str, Callable[[RowMarkup, ListRow, str], str]] = {
     "started": RowMarkup._started,
     "took": RowMarkup._took,
     "master": RowMarkup._master,
+    "worker": RowMarkup._worker,
     "reason": RowMarkup._reason,
 }
 """Columns by name; scripts find a cell by its ``data-f``."""
