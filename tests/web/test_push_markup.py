@@ -14,7 +14,7 @@ from buildapi.jobs.push_summary import PushJob, PushSummary
 from buildapi.model.branches import Branch
 from buildapi.model.job_class import JobClass
 from buildapi.model.pushes import Change, Push
-from buildapi.web.selfserve.push_markup import PushMarkup, done_word, push_id
+from buildapi.web.selfserve.push_markup import COUNTED, PushMarkup, done_word, push_id
 from tests.web.farm import HOSTILE, NOW
 from tests.web.test_row_markup import Elements
 
@@ -109,7 +109,8 @@ def test_every_state_is_a_class_and_a_word_of_the_title() -> None:
     for state, attributes in zip(STATES, shown, strict=True):
         assert f": {state}" in attributes["title"]
     counted = [a["href"] for _, a in found.found if a.get("class") == "count"]
-    assert counted == [f"/self-serve/try/rev/{REVISION}?state={state}" for state in STATES]
+    assert counted == [f"/self-serve/try/rev/{REVISION}?state={state}" for state in COUNTED]
+    assert sorted(COUNTED) == sorted(STATES)
 
 
 def test_jobs_stand_in_groups_of_platform_and_kind() -> None:
@@ -154,8 +155,9 @@ def test_the_end_of_a_push_is_said_in_words() -> None:
     assert done_word(done)[0] == "done, not all passed"
     assert done_word(attrs.evolve(done, passed=True))[0] == "done, all passed"
     assert done_word(pushed(JOB))[0] == "ended just now"
-    assert done_word(pushed(attrs.evolve(JOB, state="running")))[0] == "not done yet"
-    assert done_word(pushed())[0] == "no jobs yet"
+    running = pushed(attrs.evolve(JOB, state="running"))
+    assert done_word(attrs.evolve(running, started=NOW))[0] == "under way"
+    assert done_word(pushed(attrs.evolve(JOB, state="pending")))[0] == "not started yet"
 
 
 def test_times_of_a_push_are_said_as_far_as_they_are_known() -> None:

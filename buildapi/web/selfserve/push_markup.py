@@ -14,13 +14,20 @@ from zoneinfo import ZoneInfo
 import attrs
 from markupsafe import Markup
 
-from buildapi.jobs.build_states import CLAIMED, OPEN, PENDING, RUNNING
-from buildapi.jobs.push_selection import JobGroup, groups
-from buildapi.jobs.push_summary import PushJob, PushSummary
+from buildapi.jobs.build_states import CLAIMED, OPEN, PENDING, RUNNING, STATES
+from buildapi.jobs.push_selection import FOLDED, JobGroup, groups
+from buildapi.jobs.push_summary import FAILED, PushJob, PushSummary
 from buildapi.model.revisions import short_revision
 from buildapi.web.http.path_converter import segment
 from buildapi.web.http.template_filters import in_utc, in_zone, lasting
 from buildapi.web.selfserve.row_markup import escape
+
+COUNTED = (
+    *FAILED,
+    *(state for state in STATES if state not in {*FAILED, *FOLDED}),
+    *reversed(FOLDED),
+)
+"""States in the order in which a push counts its jobs: what went wrong first."""
 
 
 @attrs.frozen
@@ -62,15 +69,15 @@ class PushMarkup:
         branch = f'<a class="branch" href="{base}/pushes">{escape(push.branch.name)}</a> '
         mine = f"{escape(self.mount)}/self-serve/user/{segment(first.author)}"
         count = len(push.changes)
-        changes = f' <span class="changes">{count} changes</span>' if count > 1 else ""
+        changes = f', <span class="changes">{count} changes</span>' if count > 1 else ""
         return (
             f'<span class="rev">{branch if self.names_branch else ""}'
             f'<a class="mono" href="{of_revision}">{short}</a>'
             f' <button type="button" class="copy" data-copy="{revision}"'
             f' aria-label="Copy revision {short}" hidden>copy</button></span>'
+            f' <span class="when soft">{self._ago(push.when)}{changes}</span>'
             f' <a class="author" href="{mine}">{author}</a>'
             f' <span class="subject">{subject}</span>'
-            f' <span class="when">{self._ago(push.when)}{changes}</span>'
         )
 
     def _jobs(self, one: PushSummary, base: str, of_revision: str) -> str:
@@ -113,28 +120,31 @@ class PushMarkup:
         return ""
 
     def _sum(self, one: PushSummary, of_revision: str) -> str:
+        if not one.counts:
+            return ""
         counts = " ".join(
             f'<a class="count" href="{of_revision}?{urlencode({"state": state})}">'
-            f'<span class="state {state}">{state}</span> {count}</a>'
-            for state, count in one.counts.items()
+            f'{one.counts[state]} <span class="state {state}">{state}</span></a>'
+            for state in COUNTED
+            if state in one.counts
         )
-        return f'<span class="counts">{counts}</span> {self._progress(one)}'
+        return f'<span class="counts">{counts}</span> <span>{self._progress(one)}</span>'
 
     def _progress(self, one: PushSummary) -> str:
         word, kind = done_word(one)
         parts = [f'<span class="done {kind}">{word}</span>']
         if one.started is not None:
             parts.append(
-                f'<span class="took" title="from the first start to the last end">'
+                f'in <span class="took" title="from the first start to the last end">'
                 f"{lasting(one.ended - one.started)}</span>"
                 if one.ended is not None
-                else f'<span class="took" data-since="{one.started}"'
+                else f'for <span class="took" data-since="{one.started}"'
                 f' title="since the first start">{lasting(self.now - one.started)}</span>'
             )
         if one.expected is not None:
             parts.append(
-                '<span class="left" title="by the median durations of the builders">'
-                f"about {lasting(one.expected)} left</span>"
+                '<span class="left" title="by the median durations of the builders">('
+                f"about {lasting(one.expected)} left)</span>"
             )
         return " ".join(parts)
 
@@ -154,11 +164,11 @@ def done_word(one: PushSummary) -> tuple[str, str]:
     """Return whether a push is done in words, and as a class: ``yes``, ``no`` or ``not``."""
     if one.complete:
         return ("done, all passed", "yes") if one.passed else ("done, not all passed", "no")
-    if not one.jobs and not one.counts:
-        return "no jobs yet", "not"
     if not any(state in OPEN for state in one.counts):
         return "ended just now", "not"
-    return "not done yet", "not"
+    if one.started is None:
+        return "not started yet", "not"
+    return "under way", "not"
 
 
 def push_id(branch: str, revision: str) -> str:
