@@ -72,6 +72,7 @@ environment = Environment(
 environment.filters |= {
     "in_utc": template_filters.in_utc,
     "in_zone": template_filters.in_zone,
+    "ago": template_filters.ago,
     "lasting": template_filters.lasting,
     "segment": segment,
     "short_revision": short_revision,

@@ -38,6 +38,20 @@ def in_utc(seconds: int) -> str:
         return ""
 
 
+DATE_AFTER = 30 * 86400
+"""Seconds after which a date says more than an age."""
+
+
+def ago(seconds: int | None, now: int, zone: ZoneInfo) -> str:
+    """Format how long ago a time was: ``12 min ago``, or its date after 30 days."""
+    if seconds is None:
+        return ""
+    # The same as `ago` in static/scripts/durations.js, which lets the ages on a page grow.
+    if now - seconds >= DATE_AFTER:
+        return in_zone(seconds, zone).partition(" ")[0]
+    return f"{lasting(now - seconds)} ago"
+
+
 def lasting(seconds: int | None) -> str:
     """Format a duration: ``4 s``, ``12 min``, ``3 h 05``, ``2 d 4 h``.
 

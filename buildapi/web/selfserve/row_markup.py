@@ -20,7 +20,7 @@ from buildapi.model.revisions import short_revision
 from buildapi.web.farm.master_links import MasterLinks
 from buildapi.web.http.page_permissions import OPEN, PagePermissions
 from buildapi.web.http.path_converter import segment
-from buildapi.web.http.template_filters import in_utc, in_zone, lasting
+from buildapi.web.http.template_filters import ago, in_utc, in_zone, lasting
 from buildapi.web.selfserve.listing import ListRow
 
 # Names of builders, branches and users repeat in a page and from page to page. Typed, since a text
@@ -83,7 +83,7 @@ class RowMarkup:
     def _builder(self, row: ListRow, base: str) -> str:
         builder = escape(row.builder)
         link = f'<a href="{base}/{row.kind}/{row.id}">{builder}</a>'
-        return f'<td data-f="builder">{link if row.place else builder}</td>'
+        return f'<td data-f="builder" title="{builder}">{link if row.place else builder}</td>'
 
     def _revision(self, row: ListRow, base: str) -> str:
         short = escape(short_revision(row.revision))
@@ -137,15 +137,16 @@ class RowMarkup:
         return f'<td data-f="worker">{link}</td>'
 
     def _reason(self, row: ListRow, _base: str) -> str:
-        return f'<td data-f="reason">{escape(row.reason)}</td>'
+        reason = escape(row.reason)
+        return f'<td data-f="reason" title="{reason}">{reason}</td>'
 
     def _time(self, seconds: int | None) -> str:
         if seconds is None:
             return ""
         local, zone = in_zone(seconds, self.zone), escape(self.zone.key)
         return (
-            f'<time datetime="{in_utc(seconds)}" data-at="{seconds}" title="{local} {zone}">'
-            f"{local}</time>"
+            f'<time datetime="{in_utc(seconds)}" data-at="{seconds}" data-ago'
+            f' title="{local} {zone}">{ago(seconds, self.now, self.zone)}</time>'
         )
 
     def _since(self, seconds: int) -> str:

@@ -16,6 +16,13 @@ export function inZone(seconds, zone) {
   return `${text} ${zone}`;
 }
 
+const DATE_AFTER = 30 * 86400;
+
+/* How long ago a time was; after 30 days, when a date says more, its date. */
+export function ago(seconds, now) {
+  return now - seconds >= DATE_AFTER ? local(seconds).split(" ")[0] : `${lasting(now - seconds)} ago`;
+}
+
 export function lasting(seconds) {
   const s = Math.max(0, Math.floor(seconds));
   if (s < 60) return `${s} s`;

@@ -52,7 +52,7 @@ function update(old, into) {
 /* Tell whether two rows show the same; ages grow by themselves. */
 function looks(row) {
   const copy = row.cloneNode(true);
-  for (const age of $$("[data-since]", copy)) age.textContent = "";
+  for (const age of $$("[data-since], [data-ago]", copy)) age.textContent = "";
   return `${copy.dataset.state} ${copy.innerHTML}`;
 }
 

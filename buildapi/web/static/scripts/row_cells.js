@@ -4,7 +4,7 @@ import { hostOf } from "./build_states.js";
 import { $, $$, element } from "./dom.js";
 import { lasting } from "./durations.js";
 import { mount, now, token } from "./page.js";
-import { timeOf } from "./times.js";
+import { agoOf } from "./times.js";
 
 export function put(row, name, node) {
   const cell = $(`[data-f="${name}"]`, row);
@@ -74,11 +74,16 @@ export function fill(row, item, state) {
     class: "mono", href: `${base}/rev/${encodeURIComponent(revision)}`,
   }, /^[0-9a-f]{12,}$/i.test(revision) ? revision.slice(0, 12) : revision));
   putPush(row, item);
-  put(row, "submitted", timeOf(Math.min(...requests.map((r) => r.submittime))));
-  put(row, "started", timeOf(item.starttime));
+  put(row, "submitted", agoOf(Math.min(...requests.map((r) => r.submittime))));
+  put(row, "started", agoOf(item.starttime));
   put(row, "took", took(item, state));
   put(row, "master", document.createTextNode(hostOf(item.claimed_by_name)));
   put(row, "reason", document.createTextNode(requests[0].reason || ""));
+  // Both may be cut off where a row has one line.
+  for (const [name, text] of [["builder", item.buildername], ["reason", requests[0].reason || ""]]) {
+    const cell = $(`[data-f="${name}"]`, row);
+    if (cell) cell.title = text;
+  }
   const priority = Math.max(...requests.map((r) => r.priority));
   for (const form of $$("form[data-go]", row)) {
     form.dataset.thing = `${kind} ${id}`;
