@@ -19,7 +19,7 @@ from buildapi.jobs.push_selection import FOLDED, JobGroup, groups
 from buildapi.jobs.push_summary import FAILED, PushJob, PushSummary
 from buildapi.model.revisions import short_revision
 from buildapi.web.http.path_converter import segment
-from buildapi.web.http.template_filters import in_utc, in_zone, lasting
+from buildapi.web.http.template_filters import ago, in_utc, in_zone, lasting
 from buildapi.web.selfserve.row_markup import escape
 
 COUNTED = (
@@ -151,8 +151,8 @@ class PushMarkup:
     def _ago(self, seconds: int) -> str:
         full = f"{in_zone(seconds, self.zone)} {escape(self.zone.key)}"
         return (
-            f'<time datetime="{in_utc(seconds)}" data-since="{seconds}" title="{full}">'
-            f"{lasting(self.now - seconds)}</time> ago"
+            f'<time datetime="{in_utc(seconds)}" data-at="{seconds}" data-ago title="{full}">'
+            f"{ago(seconds, self.now, self.zone)}</time>"
         )
 
 
