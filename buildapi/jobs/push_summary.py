@@ -53,6 +53,7 @@ class PushSummary:
     ``counts`` are of its jobs by state, without those of no job; ``complete`` and ``passed`` are
     those of ``is_done``.  ``expected`` is the seconds that the running and pending jobs would still
     take if each ran now, by the median of its builder; None if nothing is open, or none is known.
+    ``others`` are revisions that were pushed with it, the last one first (``pushed_together.py``).
     """
 
     push: Push
@@ -63,6 +64,7 @@ class PushSummary:
     started: int | None
     ended: int | None
     expected: int | None
+    others: Sequence[Push] = ()
 
     @property
     def is_open(self) -> bool:

@@ -55,7 +55,7 @@ class Counted:
     ],
 )
 @twisted_test(20)
-async def test_a_list_takes_three_statements(
+async def test_a_list_takes_four_statements(
     scheduler: Scheduler, selection: PushSelection, limit: int, pushes: int
 ) -> None:
     seed, counted = scheduler.seed, Counted(scheduler.db)
@@ -80,5 +80,5 @@ async def test_a_list_takes_three_statements(
     assert len(found.pushes) == pushes
     of_each = 2 if selection.selects_all else 1
     assert sum(len(one.jobs) for one in found.pushes) == pushes * of_each
-    # Changes, those of the same revisions, and requests with their builds.
-    assert len(counted.texts) == 3
+    # The span of the newest changes, these, those of the same revisions, and requests with builds.
+    assert len(counted.texts) == 4

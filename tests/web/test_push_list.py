@@ -61,6 +61,7 @@ async def test_a_push_is_told_with_its_jobs_and_their_summary(farm: Served) -> N
         "when": NOW - 5100,
         "changes": 2,
         "revlink": "https://hg.example.org/1",
+        "pushed_with": [],
         "counts": {"pending": 1, "running": 1, "success": 1},
         "job_complete": False,
         "job_passed": False,
@@ -133,6 +134,40 @@ async def test_only_selected_jobs_are_listed_and_all_are_counted(farm: Served) -
     assert push["counts"] == {"pending": 1, "running": 1, "success": 1}
     for push in (await listed(farm, f"{BRANCH}?jobs=0"))["pushes"]:
         assert "jobs" not in push
+
+
+@twisted_test()
+async def test_revisions_that_were_pushed_together_are_one_push(farm: Served) -> None:
+    together = [replace(CHANGES[0], id=n, revision=f"{n:040}", comments=f"{n}") for n in (7, 8)]
+    another = replace(together[0], id=9, revision="9" * 40, author=BEA)
+    farm.pushes.known = [*CHANGES, *together, another]
+    assert await revisions(farm, BRANCH) == [REVISION, "9" * 40, OLDER]
+    pushes = (await listed(farm, BRANCH))["pushes"]
+    others = [{"revision": f"{n:040}", "comments": f"{n}"} for n in (8, 7)]
+    assert [push["pushed_with"] for push in pushes] == [others, [], []]
+    for revision in (REVISION, f"{7:040}"):
+        [push] = (await listed(farm, f"{BRANCH}?revision={revision}"))["pushes"]
+        assert (push["revision"], push["pushed_with"]) == (REVISION, others)
+    page = (await farm.ask("GET", BRANCH)).text
+    assert "<summary>and 2 more revisions</summary>" in page
+    assert f'<a class="mono" href="/self-serve/try/rev/{8:040}">000000000000</a> 8' in page
+
+
+@twisted_test()
+async def test_a_part_of_a_list_ends_with_a_second(farm: Served) -> None:
+    """Or revisions that were pushed together would be torn apart."""
+    farm.pushes.known = [
+        Change(n, "try", f"{n:040}", ANN if n < 20 else BEA, "", NOW - n // 10)
+        for n in range(10, 40)
+    ]
+    found: list[str] = []
+    following: str | None = f"{BRANCH}?limit=1"
+    while following is not None:
+        part = await listed(farm, following)
+        found += [push["revision"] for push in part["pushes"]]
+        assert [len(push["pushed_with"]) for push in part["pushes"]] == [9]
+        following = part["next"]
+    assert found == [f"{n:040}" for n in (19, 29, 39)]
 
 
 @pytest.mark.parametrize("path", LISTS)

@@ -39,10 +39,9 @@ def pushed(
     revision: str = REVISION,
     author: str = "ann@example.org",
     comments: str = "fix",
-    changes: int = 1,
 ) -> PushSummary:
     one = Change(1, branch, revision, author, comments, NOW - 600)
-    push = Push(Branch(branch, (branch,), {}), revision, [one] * changes)
+    push = Push(Branch(branch, (branch,), {}), revision, [one])
     counts = {state: n for state in STATES if (n := sum(j.state == state for j in jobs))}
     return PushSummary(push, jobs, counts, False, False, None, None, None)  # of is_done
 
@@ -60,7 +59,7 @@ def links(found: Elements) -> list[str]:
 
 
 def test_a_row_says_whose_push_it_is() -> None:
-    found = elements(pushed(changes=3))
+    found = elements(pushed())
     row = next(attributes for tag, attributes in found.found if tag == "tr")
     assert row == {
         "class": "push",
@@ -70,10 +69,19 @@ def test_a_row_says_whose_push_it_is() -> None:
         "tabindex": "-1",
     }
     text = "".join(found.texts)
-    for word in ("abcdef123456", "ann@example.org", "fix", "10 min ago", "3 changes", "no jobs"):
+    for word in ("abcdef123456", "ann@example.org", "fix", "10 min ago", "no jobs"):
         assert word in text
     assert links(found) == [f"/self-serve/try/rev/{REVISION}", "/self-serve/user/ann%40example.org"]
-    assert "change" not in "".join(elements(pushed()).texts)
+
+
+def test_revisions_that_were_pushed_together_are_named() -> None:
+    other = pushed(revision="Ü<1", comments="<b>").push
+    one = attrs.evolve(pushed(), others=[other])
+    found = elements(one)
+    assert "and 1 more revision" in found.texts
+    assert links(found)[-1] == "/self-serve/try/rev/%C3%9C%3C1"
+    assert " <b>" in found.texts
+    assert "and 2 more revisions" in elements(attrs.evolve(one, others=[other] * 2)).texts
 
 
 def test_a_branch_is_named_in_lists_of_several() -> None:

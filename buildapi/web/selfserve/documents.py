@@ -70,6 +70,13 @@ class PushJobDocument(TypedDict):
     claimed_by_name: str | None
 
 
+class PushedWithDocument(TypedDict):
+    """A revision without jobs that was pushed with another; its comments' first line."""
+
+    revision: str
+    comments: str
+
+
 class PushDocument(TypedDict):
     """A push: the changes of one revision on one branch, with its jobs and a summary of them."""
 
@@ -80,6 +87,10 @@ class PushDocument(TypedDict):
     when: Epoch
     changes: Annotated[int, Meta(description="The number of changes.")]
     revlink: str | None
+    pushed_with: Annotated[
+        list[PushedWithDocument],
+        Meta(description="Other revisions of its author and second, the last one first."),
+    ]
     counts: Annotated[dict[str, int], Meta(description="Number of all its jobs by state.")]
     job_complete: Annotated[bool, Meta(description="As is_done answers without parameters.")]
     job_passed: bool

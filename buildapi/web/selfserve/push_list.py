@@ -179,6 +179,7 @@ def push_json(one: PushSummary, *, with_jobs: bool) -> PushDocument:
         "when": push.when,
         "changes": len(push.changes),
         "revlink": push.first.revlink,
+        "pushed_with": [{"revision": p.revision, "comments": p.first.subject} for p in one.others],
         "counts": dict(one.counts),
         "job_complete": one.complete,
         "job_passed": one.passed,

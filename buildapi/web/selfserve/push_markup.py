@@ -17,6 +17,7 @@ from markupsafe import Markup
 from buildapi.jobs.build_states import CLAIMED, OPEN, PENDING, RUNNING, STATES
 from buildapi.jobs.push_selection import FOLDED, JobGroup, groups
 from buildapi.jobs.push_summary import FAILED, PushJob, PushSummary
+from buildapi.model.pushes import Push
 from buildapi.model.revisions import short_revision
 from buildapi.web.http.path_converter import segment
 from buildapi.web.http.template_filters import ago, in_utc, in_zone, lasting
@@ -68,16 +69,14 @@ class PushMarkup:
         author, subject = escape(first.author), escape(first.subject)
         branch = f'<a class="branch" href="{base}/pushes">{escape(push.branch.name)}</a> '
         mine = f"{escape(self.mount)}/self-serve/user/{segment(first.author)}"
-        count = len(push.changes)
-        changes = f', <span class="changes">{count} changes</span>' if count > 1 else ""
         return (
             f'<span class="rev">{branch if self.names_branch else ""}'
             f'<a class="mono" href="{of_revision}">{short}</a>'
             f' <button type="button" class="copy" data-copy="{revision}"'
             f' aria-label="Copy revision {short}" hidden>copy</button></span>'
-            f' <span class="when soft">{self._ago(push.when)}{changes}</span>'
+            f' <span class="when soft">{self._ago(push.when)}</span>'
             f' <a class="author" href="{mine}">{author}</a>'
-            f' <span class="subject">{subject}</span>'
+            f' <span class="subject">{subject}</span>{_others(one.others, base)}'
         )
 
     def _jobs(self, one: PushSummary, base: str, of_revision: str) -> str:
@@ -154,6 +153,22 @@ class PushMarkup:
             f'<time datetime="{in_utc(seconds)}" data-at="{seconds}" data-ago title="{full}">'
             f"{ago(seconds, self.now, self.zone)}</time>"
         )
+
+
+def _others(pushes: Sequence[Push], base: str) -> str:
+    """Return the revisions that were pushed with one, to be opened."""
+    if not pushes:
+        return ""
+    items = "".join(
+        f'<li><a class="mono" href="{base}/rev/{segment(push.revision)}">'
+        f"{escape(short_revision(push.revision))}</a> {escape(push.first.subject)}</li>"
+        for push in pushes
+    )
+    word = "revision" if len(pushes) == 1 else "revisions"
+    return (
+        f' <details class="others"><summary>and {len(pushes)} more {word}</summary>'
+        f'<ul class="plain">{items}</ul></details>'
+    )
 
 
 def _request(job: PushJob) -> tuple[str, int]:

@@ -10,9 +10,10 @@ import attrs
 from buildapi.interfaces import Builds, FarmReads, Pushes
 from buildapi.jobs.push_selection import PushSelection
 from buildapi.jobs.push_summary import PushSummary, summary
+from buildapi.jobs.pushed_together import joined
 from buildapi.model.branches import Branch
 from buildapi.model.farm_rows import BranchFilter
-from buildapi.model.pushes import Push, PushFilter, PushPlace
+from buildapi.model.pushes import Push, PushFilter, PushKey, PushPlace
 from buildapi.model.revisions import RevisionMatch, distinct
 from buildapi.parameters.read_parameters import STABLE_DELAY
 from buildapi.reports.job_classes import JobClasses
@@ -49,42 +50,49 @@ class PushReader:
     _now: Callable[[], float]
 
     async def read(self, wanted: PushFilter, selection: PushSelection, limit: int) -> PushList:
-        """Return at most ``limit`` pushes, selected among ``READ_MAX``.
+        """Return ``limit`` pushes, selected among ``READ_MAX``; more only of the last second.
 
         :raises BadRequest: there are more rows than one read may return.
         """
-        if selection.selects_all:
-            page = await self._pushes.pushes(wanted, limit)
-            return PushList(await self.summaries(page.pushes), page.next)
         found: list[PushSummary] = []
-        after, left = wanted.after, READ_MAX
+        rest: list[PushSummary] = []
+        left = READ_MAX
         while True:
-            # Whoever selects jobs may have to look at many pushes to find a few.
-            size = min(AT_ONCE, left)
-            page = await self._pushes.pushes(attrs.evolve(wanted, after=after), size)
-            read = await self.summaries(page.pushes)
-            # Pushes of one place, on several branches, are on one page.
-            for place, group in groupby(read, lambda one: one.push.place):
-                found += filter(None, map(selection.of, group))
-                if len(found) >= limit:
-                    more = page.more or place != read[-1].push.place
-                    return PushList(found, place if more else None)
+            # Whoever selects jobs may have to look at many pushes to find a few; and of three
+            # revisions that were pushed, one has jobs.
+            size = min(AT_ONCE, left, 3 * limit + 5 if selection.selects_all else AT_ONCE)
+            page = await self._pushes.pushes(wanted, size)
+            read = [*rest, *await self.summaries(page.pushes)]
             left -= len(page.pushes)
             # Fewer than asked for: the read looked at as many changes as it may.
-            if page.next is None or left <= 0 or len(page.pushes) < size:
+            ends = page.next is None or left <= 0 or len(page.pushes) < size
+            rest = [] if ends else [one for one in read if _goes_on(one.push.when, page.next)]
+            for when, second in groupby(read[: len(read) - len(rest)], lambda one: one.push.when):
+                found += filter(None, map(selection.of, joined(list(second))))
+                if len(found) >= limit and (page.more or when != read[-1].push.when):
+                    return PushList(found, PushPlace(when))
+            if ends:
                 return PushList(found, page.next)
-            after = page.next
+            wanted = attrs.evolve(wanted, after=page.next)
 
     async def of_revision(
         self, wanted: PushFilter, revision: str, selection: PushSelection
     ) -> PushList:
         """Return the pushes of a revision: a whole one, or digits of a hash."""
         texts = await self._stored(wanted.branches, RevisionMatch(revision))
-        found: list[PushSummary] = []
+        keys: set[PushKey] = set()
+        spans: set[tuple[str, int]] = set()
         for text in texts:
-            one = await self.read(attrs.evolve(wanted, revision=text), selection, AT_ONCE)
-            found += one.pushes
-        found.sort(key=lambda one: one.push.place, reverse=True)
+            page = await self._pushes.pushes(attrs.evolve(wanted, revision=text), AT_ONCE)
+            keys |= {push.key for push in page.pushes}
+            spans |= {(push.first.author, push.when) for push in page.pushes}
+        found: list[PushSummary] = []
+        for author, when in sorted(spans, key=lambda span: span[1], reverse=True)[:REVISIONS_MAX]:
+            second = PushFilter(wanted.branches, author=author, since=when, until=when + 1)
+            page = await self._pushes.pushes(second, READ_MAX)
+            together = joined(await self.summaries(page.pushes))
+            of_it = [o for o in together if keys & {p.key for p in (o.push, *o.others)}]
+            found += filter(None, map(selection.of, of_it))
         return PushList(found, None)
 
     async def _stored(self, branches: Sequence[Branch], wanted: RevisionMatch) -> Sequence[str]:
@@ -116,3 +124,8 @@ class PushReader:
             )
             for push in pushes
         ]
+
+
+def _goes_on(when: int, place: PushPlace | None) -> bool:
+    """Return whether pushes of a second may follow after a place."""
+    return place is not None and when == place.when and place.revision != ""
