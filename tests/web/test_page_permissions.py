@@ -51,12 +51,21 @@ async def controls(served: Served, path: str, who: Mapping[str, str]) -> dict[st
     return Controls(answer.text).found
 
 
+@twisted_test()
+async def test_the_audit_log_is_linked_for_whoever_may_read_it(serve: Serve) -> None:
+    reader = AccessRule("readers", groups=("sheriffs",), actions=("read_audit",))
+    served = start(serve, reader, AccessRule("level 1", groups=("level1",)))
+    assert "/self-serve/audit" in (await served.ask("GET", "/pending", SHERIFF)).text
+    assert "/self-serve/audit" not in (await served.ask("GET", "/pending", LEVEL1)).text
+
+
 @pytest.mark.parametrize("path", PAGES)
 @twisted_test()
 async def test_without_rules_nothing_is_greyed(served: Served, path: str) -> None:
     page = (await served.ask("GET", path, ZOE)).text
     assert "data-refused" not in page
     assert "/self-serve/authorizations" not in page
+    assert "/self-serve/audit" not in page
 
 
 @pytest.mark.parametrize("path", PAGES)

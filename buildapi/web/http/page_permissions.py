@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable
 import attrs
 from markupsafe import Markup
 
-from buildapi.model.access import Actor, Question
+from buildapi.model.access import Actor, Administration, Question
 from buildapi.model.permissions import (
     BRANCHES,
     BUILDERS,
@@ -70,6 +70,11 @@ class PagePermissions:
     def key(self) -> Hashable:
         """Return a value that is the same only for users whose pages are the same."""
         return self.permissions.key
+
+    @property
+    def reads_audit(self) -> bool:
+        """Return whether a rule permits the user to read the audit log; no default does."""
+        return self.permissions.decide(Question(Administration.READ_AUDIT.value)).allowed
 
     def refusal(self, action: str, branch: str = "", builder: str = "") -> str:
         """Return why an action is refused whatever else it names; empty if it may be permitted.

@@ -6,12 +6,12 @@ import json
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import attrs
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from buildapi.errors import BadRequest, BuildAPIError
+from buildapi.errors import BadRequest, BuildAPIError, NotFound, NotPermitted
 from buildapi.model.results import RESULT_WORDS
 from buildapi.model.revisions import short_revision
 from buildapi.reactor_time import AsyncCall
@@ -117,6 +117,44 @@ class Frame:
     def kind(self) -> tuple[str, bool, bool, Hashable]:
         """Return what a page depends on, besides its URI and these values."""
         return self.mount, bool(self.who), bool(self.token), self.permissions.key
+
+
+LOOKUP_KINDS = ("revision", "build", "request", "job")
+"""What the search box of pages finds by its first characters, or by its id."""
+
+
+@attrs.frozen
+class ErrorContext:
+    """What an error page says beside its message, for people to go on.
+
+    ``trace`` is the request id.  ``kind`` and ``text`` are what the path names, for the search on
+    all branches; empty if it names nothing that can be searched.  ``needed`` names who is permitted
+    what was refused.
+    """
+
+    trace: str = ""
+    kind: str = ""
+    text: str = ""
+    needed: str = ""
+
+    @property
+    def query(self) -> str:
+        """Return the query of the search."""
+        return urlencode({"kind": self.kind, "q": self.text}, errors="replace")
+
+    @classmethod
+    def of(cls, error: BuildAPIError, trace: str, values: Mapping[str, str]) -> ErrorContext:
+        """Return the context of an error of a request whose path has these values."""
+        needed = error.needed if isinstance(error, NotPermitted) else ""
+        if error.status == NotFound.status:
+            for name, kind in IN_PATHS.items():
+                if values.get(name):
+                    return cls(trace, kind, values[name], needed)
+        return cls(trace, needed=needed)
+
+
+IN_PATHS = {"build_id": "build", "request_id": "request", "revision": "revision"}
+"""Parts of paths that the search finds on any branch."""
 
 
 @attrs.frozen
@@ -287,7 +325,8 @@ def write_error(
         request.setHeader("retry-after", str(error.retry_after))
     if error.challenge is not None:
         request.setHeader("www-authenticate", error.challenge)
-    kind, body = _error(error, form, frame, more)
+    about = ErrorContext.of(error, request.trace, request.path_values)
+    kind, body = _error(error, form, frame, more, about)
     return _short(request, kind, body)
 
 
@@ -328,12 +367,23 @@ Scripts read no others but the safelisted ones [Fetch, CORS-safelisted response-
 
 
 def _error(
-    error: BuildAPIError, form: str, frame: Frame, more: Context | None = None
+    error: BuildAPIError,
+    form: str,
+    frame: Frame,
+    more: Context | None = None,
+    about: ErrorContext | None = None,
 ) -> tuple[str, bytes]:
     if form == JSON:
         return JSON_TYPE, JSONBody.of({**error.document(), **(more or {})}).body
     title = f"{error.status} {phrase(error.status)}"
-    return HTML_TYPE, page(frame, "error.html", title, {"msg": error.msg, "more": more})
+    context = {
+        "msg": error.msg,
+        "code": error.code,
+        "more": more,
+        "about": about or ErrorContext(),
+        "kinds": LOOKUP_KINDS,
+    }
+    return HTML_TYPE, page(frame, "error.html", title, context)
 
 
 def page(frame: Frame, template: str, title: str, context: Context) -> bytes:

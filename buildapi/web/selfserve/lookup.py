@@ -17,14 +17,12 @@ from buildapi.parameters.types import Choice, Text
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.path_converter import segment
-from buildapi.web.http.rendering import Page, Reply
+from buildapi.web.http.rendering import LOOKUP_KINDS, Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.selfserve.documents import FoundDocument
 
 SHORTEST = 4
 """Minimum characters of a revision: fewer would match too many."""
-
-KINDS = ("revision", "build", "request", "job")
 
 
 @attrs.frozen
@@ -47,7 +45,7 @@ class Lookup:
         told: FoundDocument = {"found": found}
         document = JSONBody.of(told)
         title = f"Matches for {text[:60]}" if text else "Find"
-        page = Page("lookup.html", title, {"found": found, "kinds": KINDS})
+        page = Page("lookup.html", title, {"found": found, "kinds": LOOKUP_KINDS})
         # Only HTML clients are redirected: programs read the list (docs/api.md, "Reads").
         return Reply(document, page, location=found[0] if len(found) == 1 else None)
 
@@ -87,7 +85,7 @@ class Lookup:
         return [f"/self-serve/{segment(branch)}/{kind}/{id_}"]
 
 
-KIND = Param("kind", "what to look for", Choice(KINDS), default="revision")
+KIND = Param("kind", "what to look for", Choice(LOOKUP_KINDS), default="revision")
 TEXT = Param(
     "q", f"the first characters of a revision, at least {SHORTEST}, or an id", Text(), default=""
 )

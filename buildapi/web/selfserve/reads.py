@@ -26,12 +26,11 @@ from buildapi.web.http.assets import File, files, modules, modules_version
 from buildapi.web.http.cache import Kept, SingleFlightCache
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.rendering import Page, Reply
+from buildapi.web.http.rendering import LOOKUP_KINDS, Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.http.topics import branch_topic, revision_topic, revisions_topic
 from buildapi.web.selfserve.documents import CompletionDocument, SelfServeDocument
 from buildapi.web.selfserve.listing import VIEW
-from buildapi.web.selfserve.lookup import KINDS
 from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.revision_waiter import RevisionWaiter
 from buildapi.web.selfserve.row_pushes import RowPushes, revisions_of_user
@@ -298,7 +297,7 @@ def documentation(
             "branches": document.value["branches"],
             "reason": document.once("reason", str),
             "ages": document.value["directory_age_seconds"],
-            "kinds": KINDS,
+            "kinds": LOOKUP_KINDS,
         }
         page = Page("selfserve.html", "Self-serve", shown)
         return Reply(document, page, freshness=kept.freshness)
