@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import attrs
 from playwright.sync_api import Page, Response
 
-from tests.browser.service import BRANCH, day_of_rows, submit
+from buildapi.model.results import FAILURE
+from tests.browser.service import BRANCH, Item, day_of_rows, submit
 from tests.e2e.service import Client, Service
 
 # Sends the form of a page as it is without scripts, with what its button would add.
@@ -30,6 +31,7 @@ class Places:
     build: int
     request: int
     revision: str
+    failed: str
     builder: str
     user: str
     job: int
@@ -49,6 +51,7 @@ class Places:
             build=build["build_id"],
             request=waiting,
             revision=build["revision"],
+            failed=_failed(items),
             builder=build["buildername"],
             user=_author(client),
             job=client.done(client.put(request, priority=1))["id"],
@@ -59,6 +62,13 @@ class Places:
         """Fill in a path."""
         values = attrs.asdict(self)
         return template.format_map({k: quote(str(v), safe="") for k, v in values.items()})
+
+
+def _failed(items: Sequence[Item]) -> str:
+    """Find a revision of which a builder failed, and nothing else became of that builder."""
+    others = {(i["revision"], i["buildername"]) for i in items if i.get("status") != FAILURE}
+    failed = [i for i in items if i.get("status") == FAILURE]
+    return next(i["revision"] for i in failed if (i["revision"], i["buildername"]) not in others)
 
 
 def _author(client: Client) -> str:
@@ -89,6 +99,10 @@ def _question(page: Page) -> None:
     for box in page.locator("input[name=item]").all()[:3]:
         box.check()
     page.locator("form#selection").evaluate(SEND, ["act", "cancel"])
+
+
+def _rebuild_failed(page: Page) -> None:
+    page.locator("#rebuild-failed input[type=submit]").click()
 
 
 def _selected(page: Page) -> None:
@@ -185,6 +199,7 @@ PAGES: Mapping[str, Place] = {
     "plan of a build": Place(
         _BRANCH + "/new?revision={revision}&builder={builder}", _ask_for_builder
     ),
+    "question of a rebuild": Place(_BRANCH + "/rev/{failed}", _rebuild_failed),
     "question": Place(_BRANCH + "?date={day}", _question),
     "selection": Place("/pending", _selected, status=200),
 }

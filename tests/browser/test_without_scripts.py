@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visit
-from tests.browser.service import BRANCH, USER, day_of_rows, quick, submit
+from tests.browser.service import BRANCH, USER, day_of_rows, quick, seed_of, submit
 from tests.e2e.service import Client, Service
 
 pytestmark = pytest.mark.chromium
@@ -206,6 +207,30 @@ def test_a_whole_revision_is_cancelled_after_a_look_at_the_plan(
 
     assert "Ok" in ended_of(page)
     assert farm.client.get(own).body["complete"] == 1
+
+
+def test_all_failed_builds_of_a_revision_are_built_again_after_a_look_at_them(
+    open_plain: Open, farm: Service
+) -> None:
+    seed, revision, now = seed_of(farm), "fa11ed" * 6 + "fa11", int(time.time())
+    request_id = seed.request(BRANCH, revision, builder="fails for ever", at=now - 99)
+    build_id = seed.run(request_id, at=now - 90)
+    seed.end(build_id, at=now - 60)
+    seed.complete(request_id, results=2, at=now - 60)
+    seed.close()
+    page = open_plain(f"/self-serve/{BRANCH}/rev/{revision}")
+
+    page.get_by_role("button", name="Rebuild 1 failed").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Rebuild build {build_id}?")
+    expect(page.get_by_role("main")).to_contain_text("fails for ever at fa11edfa11ed")
+    page.get_by_role("button", name=f"Rebuild build {build_id}").click()
+    job = page.locator("#jobs tbody tr").get_by_role("link").nth(1).get_attribute("href") or ""
+    assert farm.client.wait_job(int(job.rpartition("/")[2]))["state"] == "done"
+    items = farm.client.get(f"/self-serve/{BRANCH}/rev/{revision}").body
+    assert [item.get("status", "pending") for item in items] == [2, "pending"]
+    page.goto(f"/self-serve/{BRANCH}/rev/{revision}")
+    expect(page.get_by_role("button", name="Rebuild failed")).to_be_disabled()
 
 
 def test_new_builds_are_asked_for(open_plain: Open, client: Client) -> None:

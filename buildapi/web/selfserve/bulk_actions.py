@@ -87,14 +87,18 @@ class BulkActions:
         return [Route("POST", "/self-serve/selection", self.act, ACT, PARAMS, job=True)]
 
     async def act(self, call: Call) -> Reply:
-        """Run the action; HTML clients confirm a cancel first, since it cannot be undone."""
+        """Run the action; HTML clients confirm a cancel first, since it cannot be undone.
+
+        With ``confirm=0`` they confirm any action.
+        """
         items, act = ITEMS.of(call), ACT_PARAM.of(call)
         dry_run = DRY_RUN.of(call)
         sure = dry_run or CONFIRM.of(call)
         # Without scripts no dialog asks before a cancel; programs are not asked (docs/api.md, "Bulk
         # actions").
-        if act == "cancel" and call.html and not sure:
-            return await self._question(call, items)
+        asks = act == "cancel" or bool(CONFIRM.sent(call))
+        if asks and call.html and not sure:
+            return await self._question(call, act, items)
         call.count_jobs(len(items))
         return _told(items, await self._submit(call, act, items, dry_run=dry_run))
 
@@ -119,17 +123,21 @@ class BulkActions:
 
         return await self._batch.run(len(items), job_call)
 
-    async def _question(self, call: Call, items: Sequence[SelectedItem]) -> Reply:
+    async def _question(self, call: Call, act: str, items: Sequence[SelectedItem]) -> Reply:
         document = JSONBody.of({"status": "OK", "confirm": [item.path for item in items]})
-        act = f"Cancel {counted(items)}"
+        verb, of_many = VERBS[act]
+        title = f"{verb} {counted(items)}"
+        named = {COUNT.name: COUNT.raw(call), PRIORITY.name: PRIORITY.raw(call)}
         context = {
             "items": items,
-            "warnings": await self._warnings(call, items),
+            "warnings": await self._warnings(call, act, items),
             # Each name is a query, and the page waits for all of them.
             "about": await self._named(items[:NAMED]),
-            "act": act if len(items) == 1 else "Cancel selected",
+            "act": act,
+            "fields": {name: value for name, value in named.items() if value is not None},
+            "button": title if len(items) == 1 else of_many,
         }
-        return Reply(document, Page("confirm.html", f"{act}?", context), fresh=True)
+        return Reply(document, Page("confirm.html", f"{title}?", context), fresh=True)
 
     async def _named(self, items: Sequence[SelectedItem]) -> Mapping[SelectedItem, str]:
         """Return builder and revision of the items that are found; the question is asked anyway."""
@@ -142,9 +150,9 @@ class BulkActions:
                     found[item] = await self._about(item.branch_name, item.kind, id_ or 0)
         return found
 
-    async def _warnings(self, call: Call, items: Sequence[SelectedItem]) -> Sequence[str]:
-        """List the warnings of cancelling the items, and what is not permitted, each once."""
-        answers = await self._submit(call, "cancel", items, dry_run=True)
+    async def _warnings(self, call: Call, act: str, items: Sequence[SelectedItem]) -> Sequence[str]:
+        """List the warnings of an act on the items, and what is not permitted, each once."""
+        answers = await self._submit(call, act, items, dry_run=True)
         refused = [a.body["msg"] for a in answers if a.status == AccessDenied.status]
         plans = [answer.body.get("plan", {}) for answer in answers]
         warned = [words for plan in plans for words in plan.get("warnings", ())]
@@ -191,6 +199,13 @@ def _prioritize(item: SelectedItem, call: Call) -> JobValues:
     return {item.id_name: item.id}, {"priority": PRIORITY.raw(call)}
 
 
+VERBS = {
+    "cancel": ("Cancel", "Cancel selected"),
+    "rebuild": ("Rebuild", "Rebuild selected"),
+    "priority": ("Set the priority of", "Set the priority"),
+}
+"""What the confirmation asks, and its button for several items, by act."""
+
 ACTS = {"cancel": _cancel, "rebuild": _rebuild, "priority": _prioritize}
 
 
@@ -229,6 +244,10 @@ PRIORITY = Param(
     "priority", "the new priority, for pending requests only", NEW_PRIORITY.type, Place.BODY
 )
 CONFIRM = Param(
-    "confirm", "skip the confirmation page of HTML clients", Switch(), Place.BODY, default=False
+    "confirm",
+    "1 skips the confirmation page of HTML clients, 0 shows it for any act",
+    Switch(),
+    Place.BODY,
+    default=False,
 )
 PARAMS = (ITEMS, ACT_PARAM, COUNT, PRIORITY, CONFIRM, DRY_RUN)

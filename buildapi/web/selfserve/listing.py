@@ -9,8 +9,17 @@ from urllib.parse import urlencode
 
 import attrs
 
-from buildapi.jobs.build_states import ABANDONED, OPEN, RETRIED, STATES, build_state, request_state
+from buildapi.jobs.build_states import (
+    ABANDONED,
+    OPEN,
+    RETRIED,
+    RUNNING,
+    STATES,
+    build_state,
+    request_state,
+)
 from buildapi.jobs.build_states import retried as retried_builds
+from buildapi.jobs.push_summary import FAILED
 from buildapi.model.durations import elapsed
 from buildapi.model.json_types import JSONObject
 from buildapi.parameters.param import Query
@@ -203,6 +212,14 @@ SORTS: dict[str, Callable[[ListRow], Any]] = {
 """Sort keys of rows; a minus before the name reverses the order."""
 
 
+_URGENCY = dict.fromkeys(FAILED, 0) | dict.fromkeys(OPEN, 2) | {RUNNING: 1}
+
+
+def urgency(state: str) -> int:
+    """Return the place of a state where failures come first, then what runs, then what waits."""
+    return _URGENCY.get(state, 3)
+
+
 @attrs.frozen
 class ListQuery:
     """The query of a list: search words, a state, the order and the page.
@@ -259,8 +276,12 @@ def asked(query: Query) -> ListQuery:
     )
 
 
-def shown(rows: ListRows, wanted: ListQuery) -> ListPage:
-    """Return a page of the matching rows; a page past the last one is the last one."""
+def shown(rows: ListRows, wanted: ListQuery, order: Callable[[str], int] | None = None) -> ListPage:
+    """Return a page of the matching rows; a page past the last one is the last one.
+
+    ``order`` is that of the states where nothing else is asked for; without it the rows stay as
+    they are.
+    """
     words = wanted.words.lower().split()
     found = [i for i, state in enumerate(rows.states) if wanted.state in ("", state)]
     if words:
@@ -268,6 +289,8 @@ def shown(rows: ListRows, wanted: ListQuery) -> ListPage:
     if wanted.sort:
         key = SORTS[wanted.sort.removeprefix("-")]
         found.sort(key=lambda i: key(rows.at(i)), reverse=wanted.sort[0] == "-")
+    elif order is not None:
+        found.sort(key=lambda i: order(rows.states[i]))
     pages = max(1, -(-len(found) // PAGE_ROWS))
     page = min(wanted.page, pages)
     start = (page - 1) * PAGE_ROWS

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from buildapi.jobs.build_states import STATES
+from buildapi.jobs.last_failures import last_failures
 from buildapi.jobs.warnings import loses
 from buildapi.model.actions import ACTIONS
 from buildapi.model.json_types import JSONObject
@@ -21,6 +22,7 @@ from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.page_permissions import PagePermissions
 from buildapi.web.http.rendering import Page
+from buildapi.web.selfserve.batch import ENTRIES_MAX
 from buildapi.web.selfserve.listing import (
     ListQuery,
     ListRow,
@@ -30,6 +32,7 @@ from buildapi.web.selfserve.listing import (
     row,
     rows_of,
     shown,
+    urgency,
 )
 from buildapi.web.selfserve.row_markup import RowMarkup, actions
 
@@ -39,7 +42,8 @@ class Listing:
     """How a list is shown: its columns, what its rows are called, and how scripts update it.
 
     ``events`` is the query of the event stream to follow.  Scripts remove rows whose state is not
-    one of ``states``, and insert new rows only if ``grows``.
+    one of ``states``, and insert new rows only if ``grows``.  ``order`` is that of states,
+    unless the query sorts the list; without it the list stays as it is.
     """
 
     columns: Sequence[str]
@@ -47,8 +51,10 @@ class Listing:
     states: Sequence[str] = STATES
     grows: bool = False
     what: str = "builds or pending requests"
+    order: Callable[[str], int] | None = None
 
 
+OF_REVISION = ("state", "builder", "submitted", "started", "took", "reason")
 OF_BRANCH = ("state", "builder", "revision", "push", "submitted", "started", "took", "reason")
 LABELS = {
     "state": "State",
@@ -109,7 +115,7 @@ class SelfServePages:
         return {
             "now": now,
             "zone": self.zone,
-            "list": shown(rows, asked(call.query)),
+            "list": shown(rows, asked(call.query), how.order),
             "how": how,
             "labels": LABELS,
             "keep": _kept(call),
@@ -120,7 +126,6 @@ class SelfServePages:
             "days": None,
             "branch": "",
             "revision": "",
-            "done": None,
             "notice": "",
         }
 
@@ -133,20 +138,32 @@ class SelfServePages:
 
     def revision(self, branch: str, revision: str, document: JSONBody, call: Call) -> Page:
         """Return the page of a revision; its builds and ``is_done`` come from one read."""
-        how = Listing(OF_BRANCH, f"{_events(branch, call)}&revision={quote(revision)}", grows=True)
 
         def rows() -> ListRows:
             return document.once("rows", lambda: rows_of(document.value["items"], branch))
 
+        def failed() -> Sequence[int]:
+            found, states = document.value["items"], rows().states
+            jobs = [
+                (item["buildername"], state, item.get("build_id"))
+                for item, state in zip(found, states, strict=True)
+            ]
+            return last_failures(jobs)
+
         def context() -> Mapping[str, object]:
             known = document.value["done"]
+            # The page says once which revision, and whose push, its rows are of.
+            columns = OF_BRANCH if known.get("revisions") else OF_REVISION
+            events = f"{_events(branch, call)}&revision={quote(revision)}"
+            how = Listing(columns, events, grows=True, order=urgency)
             done = DONE[known["job_complete"], known["job_passed"]]
             listed = self.listed(rows(), how, call)
             notice = ambiguity(revision, known.get("revisions", ()))
             about = {"branch": branch, "revision": revision, "done": done, "notice": notice}
-            return listed | about
+            # A bulk action has a bound; what is left is failed on the page that comes then.
+            return listed | about | {"failed": document.once("failed", failed)[:ENTRIES_MAX]}
 
-        return Page("listing.html", f"Revision {short_revision(revision)} on {branch}", context)
+        return Page("revision.html", f"Revision {short_revision(revision)} on {branch}", context)
 
     def user(self, branch: str, user: str, document: JSONBody, call: Call) -> Page:
         """Return the page of an author's builds and pending requests."""

@@ -21,9 +21,10 @@ export function soonCounts() {
 
 export function replaceCounts(page) {
   still(() => {
-    for (const id of ["done", "ended", "ended-of", "counts", "caption"]) {
+    for (const id of ["done", "ended", "ended-of", "counts", "rebuild-failed", "caption"]) {
       const old = document.getElementById(id), next = $(`#${id}`, page);
-      if (old && next) old.replaceWith(document.adoptNode(next));
+      // What somebody is about to press stays what it is.
+      if (old && next && !(id === "rebuild-failed" && old.matches(":hover, :focus-within"))) old.replaceWith(document.adoptNode(next));
     }
     dress(document);
   });
