@@ -88,6 +88,7 @@ GET /self-serve/{branch}
 POST /self-serve/{branch}/build
 DELETE /self-serve/{branch}/build/{build_id}
 GET /self-serve/{branch}/build/{build_id}
+GET /self-serve/{branch}/build/{build_id}/steps
 GET /self-serve/{branch}/builders
 POST /self-serve/{branch}/builders/{builder}/{revision}
 GET /self-serve/{branch}/new

@@ -68,8 +68,10 @@ from buildapi.web.selfserve.audit_trail import JobTrail
 from buildapi.web.selfserve.authorizations import Authorizations
 from buildapi.web.selfserve.batch import Batch
 from buildapi.web.selfserve.build_form import BuildForm
+from buildapi.web.selfserve.build_page import BuildPage
 from buildapi.web.selfserve.build_quota import BuildQuota
 from buildapi.web.selfserve.build_reads import BuildReads
+from buildapi.web.selfserve.build_surroundings import SurroundingReads
 from buildapi.web.selfserve.bulk_actions import BulkActions
 from buildapi.web.selfserve.dry_run_page import DryRun
 from buildapi.web.selfserve.idempotency import IdempotencyKeys
@@ -105,7 +107,7 @@ class TimeShares:
 
     ``looking`` is for one read, ``checking`` for the check of texts, ``recording`` for one write
     of a job request, ``writing`` for one of a token, ``batch`` for all entries, ``home`` for a
-    part of the home page.
+    part of the home page, ``beside`` for what is shown beside a build.
     """
 
     looking: float = 0.4
@@ -114,6 +116,7 @@ class TimeShares:
     writing: float = 0.8
     batch: float = 0.6
     home: float = 0.6
+    beside: float = 0.3
 
 
 @attrs.frozen
@@ -270,7 +273,18 @@ def web_site(
     of_rows = row_pushes(config, clock, site)
     home = Home(directory, summary, store, live.cache, pages, health, part(shares.home))
     reads = SelfServeReads(directory, builds, live.cache, pages, zone, now, live.revisions, of_rows)
-    of_builds = BuildReads(reads.branch, builds, store, live.cache, pages, looking, of_rows)
+    beside = part(shares.beside)
+    of_builds = BuildReads(
+        reads.branch,
+        builds,
+        store,
+        live.cache,
+        BuildPage(pages),
+        beside,
+        of_rows,
+        SurroundingReads(dialect.pushes, dialect.build_steps, store, beside),
+        dialect.build_steps,
+    )
     jobs = JobPages(store, live.waiter, live.cache, pages, zone, limits.jobs_page, of_rows)
     classes = JobClasses(classification)
     pushes = PushLists(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import json
 from collections.abc import Mapping, Sequence
 
 import attrs
@@ -14,7 +13,6 @@ from buildapi.sample.outcomes import BuildTimes, RequestHistory
 from buildapi.sample.sample_rows import (
     MasterProcess,
     RowBatches,
-    SampleTable,
     insert_build,
     insert_buildset,
     insert_request,
@@ -25,7 +23,6 @@ from buildapi.sample.status_builds import (
     SampleBuild,
     insert_status_build,
     insert_status_source,
-    utc,
 )
 
 MASTER_OF = {master.role: master for master in MASTERS}
@@ -151,9 +148,7 @@ class HistoryRecorder:
         )
         if source.status_id is None:
             source.status_id = insert_status_source(self.rows, build)
-        status_id = insert_status_build(self.rows, build, source.status_id)
-        if builder.suite is not None and finish is not None:
-            self._test_steps(status_id, builder.suite, start, finish, times.result)
+        insert_status_build(self.rows, build, source.status_id)
 
     def _properties(
         self, history: RequestHistory, source: SampleSourceStamp
@@ -161,25 +156,6 @@ class HistoryRecorder:
         return scheduler_properties(
             history.builder, source.revision, source.when, f"{source.id:032x}"
         )
-
-    def _test_steps(
-        self, build: int, suite: str, start: int, finish: int, result: int | None
-    ) -> None:
-        # The report of test runs needs a step that is no test, for the setup.
-        ready = start + (finish - start) // 4
-        for order, (name, begin, end, status) in enumerate(
-            (("download", start, ready, 0), (step_name(suite), ready, finish, result))
-        ):
-            text = json.dumps([name])
-            times = utc(begin), utc(end)
-            self.rows.insert(SampleTable.STATUS_STEPS, name, text, build, order, *times, status)
-
-
-def step_name(suite: str) -> str:
-    """Return the name of the step that histories a suite: all chunks of a suite share it."""
-    if suite.startswith("talos"):
-        return "Run performance tests"
-    return "mochitest-plain" if suite.removeprefix("mochitest-").isdigit() else suite
 
 
 def master_process(master: SampleMaster, boot: int) -> MasterProcess:

@@ -76,7 +76,7 @@ class MasterResource(Resource):
         request.write(response.body.encode())
         request.finish()
 
-    async def _answer(self, request: Request) -> MasterResponse:
+    async def _answer(self, request: Request) -> MasterResponse:  # noqa: PLR0911  # one for each page
         try:
             # Twisted has decoded the percent signs of each segment: a slash in a builder's name is
             # inside of one.
@@ -88,6 +88,8 @@ class MasterResource(Resource):
                 return await self._stop(builder, number)
             case ["builders", builder, "builds", number]:
                 return await self._build(builder, number, _html_page)
+            case ["builders", builder, "builds", number, "steps", step, "logs", "stdio"]:
+                return await self._build(builder, number, lambda page: page.log(step))
             case ["json", "builders", builder, "builds", number]:
                 return await self._build(builder, number, lambda page: _json_page(page.as_json()))
             case ["json", *rest]:
@@ -248,6 +250,11 @@ class BuildPage:
             "times": [self.start, self.finish],
             "urls": {},
         }
+
+    def log(self, step: str) -> MasterResponse:
+        """Return the log of a step."""
+        text = f"{self.request.builder}, build {self.number}: {step} on {self.slave}\n"
+        return MasterResponse(200, text, "text/plain")
 
     def as_html(self) -> str:
         """Return the HTML page of the build."""

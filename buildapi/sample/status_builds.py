@@ -14,6 +14,7 @@ import attrs
 
 from buildapi.db.sql import Database, DuplicateError, Query
 from buildapi.model.results import WARNINGS
+from buildapi.sample.build_steps import SampleStep, steps_of
 from buildapi.sample.catalog import (
     BRANCHES,
     BuildType,
@@ -75,6 +76,14 @@ class SampleBuild:
 
     def _submitted(self, name: str) -> str:
         return str(self.submitted.get(name, ("",))[0])
+
+    @property
+    def steps(self) -> Sequence[SampleStep]:
+        """Return its steps; none of a builder that the catalogue lacks."""
+        if self.builder is None:
+            return []
+        times = self.start, self.finish
+        return list(steps_of(self.builder.suite, self.number, *times, self.result))
 
     @property
     def properties(self) -> Mapping[str, PropertyValue]:
@@ -151,7 +160,7 @@ def insert_status_source(rows: RowWriter[Id_co], build: SampleBuild) -> Id_co:
 
 
 def insert_status_build(rows: RowWriter[Id_co], build: SampleBuild, source: RowId) -> Id_co:
-    """Insert a build with its properties and links; return its id."""
+    """Insert a build with its properties, steps and links; return its id."""
     master = rows.named(SampleTable.STATUS_MASTERS, *_master_row(build))
     found = rows.insert(
         SampleTable.STATUS_BUILDS,
@@ -172,6 +181,9 @@ def insert_status_build(rows: RowWriter[Id_co], build: SampleBuild, source: RowI
         rows.add(
             SampleTable.STATUS_BUILD_PROPERTIES, add(SampleTable.STATUS_PROPERTIES, *row), found
         )
+    for order, step in enumerate(build.steps):
+        words, times = json.dumps(step.description), (utc(step.start), utc(step.finish))
+        rows.insert(SampleTable.STATUS_STEPS, step.name, words, found, order, *times, step.status)
     for request, _, scheduler_build in build.links:
         rows.add(SampleTable.STATUS_LINKS, found, request, scheduler_build)
     return found

@@ -10,7 +10,7 @@ import attrs
 from playwright.sync_api import Page, Response
 
 from buildapi.model.results import FAILURE
-from tests.browser.service import BRANCH, Item, day_of_rows, submit
+from tests.browser.service import BRANCH, Item, day_of_rows, days, submit
 from tests.e2e.service import Client, Service
 
 # Sends the form of a page as it is without scripts, with what its button would add.
@@ -29,6 +29,7 @@ class Places:
     branch: str
     day: str
     build: int
+    failed_build: int
     request: int
     revision: str
     failed: str
@@ -49,6 +50,7 @@ class Places:
             branch=BRANCH,
             day=day,
             build=build["build_id"],
+            failed_build=_failed_build(client),
             request=waiting,
             revision=build["revision"],
             failed=_failed(items),
@@ -69,6 +71,15 @@ def _failed(items: Sequence[Item]) -> str:
     others = {(i["revision"], i["buildername"]) for i in items if i.get("status") != FAILURE}
     failed = [i for i in items if i.get("status") == FAILURE]
     return next(i["revision"] for i in failed if (i["revision"], i["buildername"]) not in others)
+
+
+def _failed_build(client: Client) -> int:
+    """Find a build that failed."""
+    for day in days():
+        for item in client.get(f"/self-serve/{BRANCH}?date={day}").body:
+            if item.get("status") == FAILURE:
+                return int(item["build_id"])
+    raise AssertionError("nothing failed")
 
 
 def _author(client: Client) -> str:
@@ -149,6 +160,8 @@ PAGES: Mapping[str, Place] = {
     "revision": Place(_BRANCH + "/rev/{revision}"),
     "is_done": Place(_BRANCH + "/rev/{revision}/is_done"),
     "build": Place(_BRANCH + "/build/{build}"),
+    "build, failed": Place(_BRANCH + "/build/{failed_build}"),
+    "steps": Place(_BRANCH + "/build/{failed_build}/steps"),
     "request": Place(_BRANCH + "/request/{request}"),
     "builders": Place(_BRANCH + "/builders"),
     "user": Place(_BRANCH + "/user/{user}"),

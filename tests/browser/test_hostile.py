@@ -73,7 +73,8 @@ def test_stored_texts_are_texts(visit: Visit, hostile: Hostile, name: str) -> No
         visit(at=hostile.service),
         {
             f"{strange}?date={hostile.day}": (text,),
-            f"{branch}/build/{hostile.builds[name]}": (text,),
+            f"{branch}/build/{hostile.builds[name]}": (f"a {text}", "1 step, "),
+            f"{branch}/build/{hostile.builds[name]}/steps": (),
             f"{branch}/request/{hostile.requests[name]}": (text,),
             f"{branch}/rev/{segment(text)}": (text[:12],),
             f"{branch}/rev/{segment(text)}/is_done": (),

@@ -41,6 +41,7 @@ from buildapi.web.http.token_auth import TokenAuthenticator
 from buildapi.web.reports.classification_file import read_classification
 from buildapi.web.selfserve.job_waiter import JobWaiter
 from tests.audits import MemoryAudit
+from tests.build_records import MemoryBuildSteps
 from tests.contracts.toy_dialect import ToyDialect, ToyFarm
 from tests.loads import MemoryLoads
 from tests.model.defaults import rules
@@ -173,6 +174,7 @@ class Served:
     directory: MemoryDirectory
     builds: MemoryBuilds
     pushes: MemoryPushes
+    steps: MemoryBuildSteps
     observer: MemoryFactsReader
     limits: MemoryTextLimits
     watch: JobWaiter
@@ -321,6 +323,7 @@ def build(settings: Settings) -> Served:
         directory,
         builds,
         dialect.pushes,
+        dialect.build_steps,
         dialect.facts,
         dialect.text_limits,
         live.waiter,

@@ -30,6 +30,11 @@ class MasterLinks:
         """
         return f"{self.url}builders/{quote(builder, safe='', errors='replace')}/builds/{number}"
 
+    def log(self, builder: str, number: int, step: str) -> str:
+        """Return the URL of the log of a step."""
+        quoted = quote(step, safe="", errors="replace")
+        return f"{self.build(builder, number)}/steps/{quoted}/logs/stdio"
+
 
 def masters(urls: Mapping[str, str | None]) -> Mapping[str, MasterLinks]:
     """Return the pages of each master that has any, by ``claimed_by_name``."""

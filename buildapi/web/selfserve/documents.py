@@ -173,6 +173,26 @@ class BuildDetailsDocument(BuildFields, RebuildsFields):
     requests: list[RequestWithProperties]
 
 
+class BuildStepDocument(TypedDict):
+    """A step of a build; it has no times and no status before it is begun."""
+
+    name: str
+    text: Annotated[str, Meta(description="What the master shows of it, such as its last words.")]
+    state: Annotated[str, Meta(description="The word for its status, or pending or running.")]
+    starttime: Epoch | None
+    endtime: Epoch | None
+    status: int | None
+
+
+class BuildStepsDocument(TypedDict):
+    """What the master of a build reports of it; without worker and steps, nothing is known."""
+
+    worker: str | None
+    log_url: Annotated[str | None, Meta(description="Where the log of all steps is kept.")]
+    failing_step: Annotated[str | None, Meta(description="The first step that failed.")]
+    steps: list[BuildStepDocument]
+
+
 class UserDocument(TypedDict):
     """Ended builds, running builds and pending requests with changes of an author."""
 

@@ -11,12 +11,9 @@ import attrs
 
 from buildapi.jobs.build_states import STATES
 from buildapi.jobs.last_failures import last_failures
-from buildapi.jobs.warnings import loses
 from buildapi.model.actions import ACTIONS
-from buildapi.model.json_types import JSONObject
 from buildapi.model.records import JobState
 from buildapi.model.revisions import ambiguity, short_revision
-from buildapi.model.steps import Sharer
 from buildapi.web.farm.master_links import MasterLinks, masters
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
@@ -25,16 +22,14 @@ from buildapi.web.http.rendering import Page
 from buildapi.web.selfserve.batch import ENTRIES_MAX
 from buildapi.web.selfserve.listing import (
     ListQuery,
-    ListRow,
     ListRows,
     asked,
     blank,
-    row,
     rows_of,
     shown,
     urgency,
 )
-from buildapi.web.selfserve.row_markup import RowMarkup, actions
+from buildapi.web.selfserve.row_markup import RowMarkup
 
 
 @attrs.frozen
@@ -132,7 +127,7 @@ class SelfServePages:
     def day(self, branch: str, chosen: date, today: date, document: JSONBody, call: Call) -> Page:
         """Return the page of a day of a branch, with links to the days around it."""
         days = {"earlier": chosen - timedelta(days=1), "later": chosen + timedelta(days=1)}
-        how = Listing(OF_BRANCH, _events(branch, call), grows=chosen == today)
+        how = Listing(OF_BRANCH, events_of(branch, call), grows=chosen == today)
         title = f"{branch} on {chosen:%A}, {chosen}"
         return self.listing(title, _rows(document, branch), how, call, branch=branch, days=days)
 
@@ -154,7 +149,7 @@ class SelfServePages:
             known = document.value["done"]
             # The page says once which revision, and whose push, its rows are of.
             columns = OF_BRANCH if known.get("revisions") else OF_REVISION
-            events = f"{_events(branch, call)}&revision={quote(revision)}"
+            events = f"{events_of(branch, call)}&revision={quote(revision)}"
             how = Listing(columns, events, grows=True, order=urgency)
             done = DONE[known["job_complete"], known["job_passed"]]
             listed = self.listed(rows(), how, call)
@@ -176,38 +171,8 @@ class SelfServePages:
         def rows() -> ListRows:
             return document.once("rows", made)
 
-        how = Listing(OF_BRANCH, _events(branch, call))
+        how = Listing(OF_BRANCH, events_of(branch, call))
         return self.listing(f"{user} on {branch}", rows, how, call, branch=branch)
-
-    def thing(self, title: str, document: JSONBody, call: Call, branch: str) -> Page:
-        """Return the page of one build or build request, with its properties."""
-
-        def context() -> Mapping[str, object]:
-            item = document.value
-            requests = item.get("requests", [item])
-            waits = "requests" not in item and not item["complete"]
-            # claimed_by_name is added only while a claimed request has no build yet (docs/api.md,
-            # "Reads"); afterwards its build is what can be stopped.
-            waits = waits and (not item["claimed_at"] or "claimed_by_name" in item)
-            one = row(item, branch) if "requests" in item or waits else None
-            return self.common() | {
-                "item": item,
-                "row": one,
-                "requests": requests,
-                "branch": branch,
-                "events": _events(branch, call),
-                "on_master": self._on_master(one),
-                "actions": actions,
-                "shared": loses(_sharers(requests)) if len(requests) > 1 else "",
-            }
-
-        return Page("thing.html", title, context)
-
-    def _on_master(self, one: ListRow | None) -> str | None:
-        """Return the URL of a build on its master; None if the master has no web pages."""
-        if one is None or one.number is None or one.master not in (known := self.masters()):
-            return None
-        return known[one.master].build(one.builder, one.number)
 
     def masters(self) -> Mapping[str, MasterLinks]:
         """Return the pages of the masters by ``claimed_by_name``."""
@@ -260,7 +225,8 @@ def _rows(document: JSONBody, branch: str) -> Callable[[], ListRows]:
     return lambda: document.once("rows", lambda: rows_of(document.value, branch))
 
 
-def _events(branch: str, call: Call) -> str:
+def events_of(branch: str, call: Call) -> str:
+    """Return the query of the event stream of a branch, with the user's job requests."""
     mine = "&job=mine" if call.who else ""
     return f"branch={quote(branch, safe='', errors='replace')}{mine}"
 
@@ -277,8 +243,3 @@ def link_of(asked: ListQuery, keep: Sequence[tuple[str, str]], **changes: object
     """Return the link of a list to itself, with some parameters changed."""
     kept = urlencode(list(keep))
     return "?" + "&".join(part for part in (kept, asked.link(**changes)) if part)
-
-
-def _sharers(requests: Sequence[JSONObject]) -> Sequence[Sharer]:
-    """List the requests that share the build of the first one (coalesced by the master)."""
-    return [Sharer(r["request_id"], r["branch"], r["revision"]) for r in requests[1:]]

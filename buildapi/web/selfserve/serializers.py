@@ -6,6 +6,8 @@ from typing import cast
 
 from buildapi.jobs.completeness import status
 from buildapi.jobs.push_index import NO_PUSHES, PushIndex
+from buildapi.jobs.step_states import step_state
+from buildapi.model.build_steps import BuildRecord, BuildStep
 from buildapi.model.rebuilds import OF_BUILD, OF_REQUEST, Rebuild, RebuildLinks
 from buildapi.model.records import (
     BranchDay,
@@ -22,6 +24,8 @@ from buildapi.web.selfserve.documents import (
     BuildDetailsDocument,
     BuildDocument,
     BuildFields,
+    BuildStepDocument,
+    BuildStepsDocument,
     JobDocument,
     OpenRequestDocument,
     RebuildOfDocument,
@@ -151,6 +155,28 @@ def rebuild_of_json(rebuild: Rebuild) -> RebuildOfDocument:
         "build_id": old if kind == OF_BUILD else None,
         "request_id": old if kind == OF_REQUEST else None,
         "job_id": rebuild.job_id,
+    }
+
+
+def steps_json(record: BuildRecord | None) -> BuildStepsDocument:
+    """Return the steps of a build as JSON; empty if its master reports none."""
+    failing = None if record is None else record.failing
+    return {
+        "worker": None if record is None else record.worker,
+        "log_url": None if record is None else record.log_url,
+        "failing_step": None if failing is None else failing.name,
+        "steps": [] if record is None else [_step_json(step) for step in record.steps],
+    }
+
+
+def _step_json(step: BuildStep) -> BuildStepDocument:
+    return {
+        "name": step.name,
+        "text": step.text,
+        "state": step_state(step),
+        "starttime": step.started,
+        "endtime": step.ended,
+        "status": step.result,
     }
 
 
