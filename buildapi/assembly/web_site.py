@@ -34,6 +34,7 @@ from buildapi.web.events.changes import FarmChanges, JobChanges
 from buildapi.web.events.streams import EventStreams, StreamLimits
 from buildapi.web.farm.home import Home
 from buildapi.web.farm.load import LoadViews
+from buildapi.web.farm.push_overview import PushOverview
 from buildapi.web.farm.recorded_builds import RecordedBuilds
 from buildapi.web.farm.views import FarmViews
 from buildapi.web.http.access_control import AccessControl
@@ -271,7 +272,6 @@ def web_site(
     looking, recording = part(shares.looking), part(shares.recording)
 
     of_rows = row_pushes(config, clock, site)
-    home = Home(directory, summary, store, live.cache, pages, health, part(shares.home))
     reads = SelfServeReads(directory, builds, live.cache, pages, zone, now, live.revisions, of_rows)
     beside = part(shares.beside)
     of_builds = BuildReads(
@@ -287,11 +287,18 @@ def web_site(
     )
     jobs = JobPages(store, live.waiter, live.cache, pages, zone, limits.jobs_page, of_rows)
     classes = JobClasses(classification)
-    pushes = PushLists(
+    reader = PushReader(dialect.pushes, builds, dialect.farm_reads, classes, now)
+    pushes = PushLists(directory, reader, live.cache, PushPages(pages))
+    home = Home(
         directory,
-        PushReader(dialect.pushes, builds, dialect.farm_reads, classes, now),
+        summary,
+        store,
         live.cache,
-        PushPages(pages),
+        pages,
+        health,
+        part(shares.home),
+        PushOverview(directory, dialect.pushes, reader, now),
+        site.loads,
     )
     farm_views = FarmViews(
         directory,

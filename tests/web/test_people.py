@@ -25,7 +25,7 @@ async def test_the_first_page_tells_how_the_farm_is(served: Served) -> None:
     ok = {part["name"]: part["ok"] for part in told["health"]}
     assert ok == {"broker": True, "masters": False, "directory": False}
     page = (await served.ask("GET", "/")).text
-    assert 'href="/self-serve/try"' in page
+    assert 'href="/self-serve/try/pushes"' in page
     assert "not refreshing claims: m1" in page
 
 

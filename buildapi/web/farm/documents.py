@@ -11,7 +11,13 @@ from typing import Annotated, NotRequired, TypedDict
 from msgspec import Meta
 
 from buildapi.jobs.farm_summary import FarmSummary
-from buildapi.web.selfserve.documents import Epoch, JobDocument, PushAuthor, PushSubject
+from buildapi.web.selfserve.documents import (
+    Epoch,
+    JobDocument,
+    PushAuthor,
+    PushDocument,
+    PushSubject,
+)
 
 
 class PendingItem(TypedDict):
@@ -145,12 +151,21 @@ class HealthItem(TypedDict):
 
 
 class HomeDocument(TypedDict):
-    """A summary of the farm; a part that cannot be read is null, and ``troubles`` says why."""
+    """A summary of the farm; a part that cannot be read is null, and ``troubles`` says why.
+
+    ``red`` are the latest finished pushes of branches on which those failed, ``pushes`` the newest
+    pushes of all branches, both without their jobs.  ``undecided`` are branches on which none of
+    the latest pushes is finished.
+    """
 
     farm: FarmSummary | None
     jobs: LatestJobs | None
     health: list[HealthItem]
     troubles: list[str]
+    red: list[PushDocument] | None
+    undecided: list[str]
+    pushes: list[PushDocument] | None
+    load: LoadDocument | None
 
 
 PushesDocument = Mapping[str, int]

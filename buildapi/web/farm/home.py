@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import TypeVar
 
 import attrs
@@ -10,24 +11,38 @@ import msgspec
 from twisted.internet import defer
 
 from buildapi.errors import BadRequest, Unavailable
-from buildapi.interfaces import Directory, JobStore
+from buildapi.interfaces import Directory, JobStore, LoadStore
 from buildapi.jobs.farm_summary import FarmSummary
+from buildapi.jobs.push_summary import PushSummary
 from buildapi.model.health import Health
+from buildapi.model.json_types import JSONObject
+from buildapi.model.load import MINUTE
 from buildapi.model.records import JobFilter, JobRecord, JobState
-from buildapi.web.farm.documents import HealthItem, HomeDocument, LatestJobs
+from buildapi.web.farm.documents import HealthItem, HomeDocument, LatestJobs, LoadDocument
+from buildapi.web.farm.load import DAY, counts_picture, load_json
+from buildapi.web.farm.push_overview import LatestPushes, PushOverview
 from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.call import Call
+from buildapi.web.http.charts import chart_data
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.http.topics import FARM
+from buildapi.web.selfserve.documents import PushDocument
 from buildapi.web.selfserve.pages import SelfServePages
+from buildapi.web.selfserve.push_list import push_json
 from buildapi.web.selfserve.serializers import job_json
 
 T = TypeVar("T")
 
 JOBS_SECONDS = 86_400
+PUSHES_SECONDS = 20
+"""Seconds for which the pushes are kept: their jobs are the dearest read of the page."""
+
+LOAD_STEP = 900
+"""Seconds of a step of the load's chart."""
+
 FAILED_MAX, OPEN_MAX = 10, 100
 
 
@@ -36,7 +51,7 @@ class Home:
     """Serve the home page; ``health`` returns the health of the services of this process.
 
     ``look`` reads the summary of pending and running builds; ``deadline`` bounds each read and is
-    shorter than that of a request.
+    shorter than that of a request.  ``pushes`` and ``loads`` are read less often than the rest.
     """
 
     _directory: Directory
@@ -46,6 +61,8 @@ class Home:
     _pages: SelfServePages
     _health: Callable[[], Sequence[Health]]
     _deadline: Deadline
+    _pushes: PushOverview
+    _loads: LoadStore
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
@@ -57,7 +74,14 @@ class Home:
         document = kept.value
 
         async def context() -> Mapping[str, object]:
-            return {**self._pages.common(), **document.value}
+            found = document.value
+            load, farm = found["load"], found["farm"]
+            shown = {
+                "chart": chart_data(counts_picture(load)) if load and load["samples"] else None,
+                "waiting": _by_wait(farm["pools"]) if farm else [],
+                "failing": [part for part in found["health"] if not part["ok"]],
+            }
+            return {**self._pages.common(), **found, **shown}
 
         page = Page("home.html", "Farm overview", context)
         return Reply(document, page, freshness=kept.freshness)
@@ -65,20 +89,31 @@ class Home:
     async def _read(self) -> JSONBody:
         now = int(self._pages.now())
         troubles: list[str] = []
-        # Both are begun before either is awaited: the page waits for the slower one, not for their
+        # All are begun before any is awaited: the page waits for the slowest one, not for their
         # sum.
         farm_read = defer.ensureDeferred(self._or_trouble("the farm", self._look(), troubles))
         jobs_read = defer.ensureDeferred(
             self._or_trouble("job requests", self._jobs(now), troubles)
         )
+        pushes_read = defer.ensureDeferred(
+            self._or_trouble("pushes", self._latest_pushes(), troubles)
+        )
+        load_read = defer.ensureDeferred(
+            self._or_trouble("samples of the load", self._load(now), troubles)
+        )
         farm, jobs = await farm_read, await jobs_read
+        pushes, load = await pushes_read, await load_read
         parts = [_health_json(one) for one in (*self._health(), *self._masters(farm))]
         shaped = None if farm is None else msgspec.to_builtins(farm)
         found: HomeDocument = {
             "farm": shaped,
             "jobs": jobs,
             "health": parts,
-            "troubles": troubles,
+            "troubles": sorted(troubles),
+            "red": None if pushes is None else list(map(_push_json, pushes.red)),
+            "undecided": [] if pushes is None else list(pushes.undecided),
+            "pushes": None if pushes is None else list(map(_push_json, pushes.pushes)),
+            "load": load,
         }
         return JSONBody.of(found)
 
@@ -106,6 +141,26 @@ class Home:
             Health("directory", not old, f"read {read or 'never'}"),
         ]
 
+    async def _latest_pushes(self) -> LatestPushes:
+        async def read() -> JSONBody:
+            found = await self._pushes.read()
+            return JSONBody.of_page(found, len(found.pushes) + len(found.red))
+
+        latest: LatestPushes = (
+            await self._answers.get(("home", "pushes"), read, PUSHES_SECONDS)
+        ).value
+        return latest
+
+    async def _load(self, now: int) -> LoadDocument:
+        until = now - now % MINUTE + MINUTE
+
+        async def read() -> JSONBody:
+            found = await self._loads.samples(until - DAY, until, LOAD_STEP)
+            return JSONBody.of(load_json(until - DAY, until, LOAD_STEP, found))
+
+        load: LoadDocument = (await self._answers.get(("home", "load", until), read, MINUTE)).value
+        return load
+
     async def _jobs(self, now: int) -> LatestJobs:
         since = now - JOBS_SECONDS
         failed = await self._store.latest(
@@ -121,8 +176,17 @@ class Home:
         }
 
 
+def _push_json(push: PushSummary) -> PushDocument:
+    return push_json(push, with_jobs=False)
+
+
+def _by_wait(pools: Sequence[JSONObject]) -> Sequence[JSONObject]:
+    """Return the pools with pending requests, that with the oldest one first."""
+    return sorted((p for p in pools if p["oldest"] is not None), key=itemgetter("oldest"))
+
+
 def _health_json(one: Health) -> HealthItem:
     return {"name": one.name, "ok": one.ok, "detail": one.detail}
 
 
-HOME = "Farm overview: pending and running by branch and pool, failed job requests, service health."
+HOME = "Farm overview: red branches, latest pushes, load, failed job requests, service health."

@@ -7,6 +7,7 @@ import { announce, arrive, drop, forget, held, succeed, successors } from "./hel
 import { showHeard } from "./live_rows.js";
 import { fetched } from "./page_fetch.js";
 import { count, prepareList } from "./selection.js";
+import { mayChange } from "./steady_section.js";
 import { dress, tick } from "./times.js";
 
 /* Put the new content of an element in place; what people do in it meanwhile stays. */
@@ -21,6 +22,7 @@ export async function refresh(id, url = location.href) {
 
 /* Bring a section up to date; where somebody is at its rows these stay where they are. */
 function update(old, into) {
+  if (old.dataset.every && !mayChange(old, into)) return;
   if (!$("tbody tr[id]", old) || !held(old)) {
     forget();
     return swap(old, into);
