@@ -129,11 +129,15 @@ def _make_token(page: Page) -> None:
 
 @attrs.frozen
 class Place:
-    """A page: its path, what is done there to come to the page meant, and its status."""
+    """A page: its path, what is done there to come to the page meant, and its status.
+
+    ``drawn`` is a selector of what scripts put there.
+    """
 
     path: str
     act: Callable[[Page], None] | None = None
     status: int = 200
+    drawn: str = ""
 
     def visit(self, page: Page, places: Places) -> Response:
         """Go there; give the answer that is the page."""
@@ -144,6 +148,8 @@ class Place:
             response = navigation.value
         assert response is not None
         assert response.status == self.status, response.text()[:2000]
+        if self.drawn:
+            page.locator(self.drawn).first.wait_for()
         return response
 
 
@@ -205,6 +211,7 @@ PAGES: Mapping[str, Place] = {
     "report of test runs": Place("/reports/testruns"),
     "report of idle jobs": Place("/reports/idlejobs?int_size=7200"),
     "report of names": Place("/reports/names"),
+    "API": Place("/docs", drawn=".opblock"),
     "not found": Place("/nowhere", status=404),
     "no such build": Place(_BRANCH + "/build/999999999", status=404),
     "plan of a cancel": Place(_BRANCH + "/rev/{revision}", _cancel_all),
