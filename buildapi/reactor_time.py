@@ -6,7 +6,7 @@ methods type checkers cannot call: they are declared without ``self``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from twisted.python.threadpool import ThreadPool
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 # Any: Twisted sends Deferreds' results of any type into a coroutine, one after the other.
 AsyncCall: TypeAlias = Coroutine[Deferred[Any], Any, T]
@@ -82,6 +83,24 @@ class Reactor(ThreadedReactor, Protocol):
 def pause(reactor: ReactorTime, seconds: float) -> Deferred[None]:
     """Return a Deferred that fires after a pause, and can be cancelled."""
     return task.deferLater(cast("IReactorTime", reactor), seconds)
+
+
+TURN_SECONDS = 0.005
+"""Seconds after which long work lets the reactor do other things first."""
+
+
+async def each_in_turns(
+    reactor: ReactorTime, function: Callable[[V], T], values: Iterable[V]
+) -> list[T]:
+    """Call a function with each value, for ``TURN_SECONDS`` at most in one turn of the reactor."""
+    found: list[T] = []
+    end = reactor.seconds() + TURN_SECONDS
+    for value in values:
+        if reactor.seconds() >= end:
+            await pause(reactor, 0)
+            end = reactor.seconds() + TURN_SECONDS
+        found.append(function(value))
+    return found
 
 
 def next_turn(reactor: ReactorTime) -> Callable[[Callable[[], object]], object]:

@@ -287,7 +287,7 @@ def web_site(
     )
     jobs = JobPages(store, live.waiter, live.cache, pages, zone, limits.jobs_page, of_rows)
     classes = JobClasses(classification)
-    reader = PushReader(dialect.pushes, builds, dialect.farm_reads, classes, now)
+    reader = PushReader(dialect.pushes, builds, dialect.farm_reads, classes, now, reactor)
     pushes = PushLists(directory, reader, live.cache, PushPages(pages))
     home = Home(
         directory,

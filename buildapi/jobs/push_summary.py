@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
+import msgspec
 
 from buildapi.jobs.build_states import OPEN, RUNNING, STATES, Work, states_of
 from buildapi.jobs.completeness import is_done
@@ -17,8 +18,7 @@ FAILED = ("failure", "exception")
 """States that are a failure to somebody who looks for one."""
 
 
-@attrs.frozen
-class PushJob:
+class PushJob(msgspec.Struct, frozen=True):
     """A build of a push, or a request of it without a build; times are epoch seconds.
 
     ``build_id`` is None for a request; ``requests`` has at least one id.

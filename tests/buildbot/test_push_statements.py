@@ -73,6 +73,7 @@ async def test_a_list_takes_four_statements(
         SQLFarmReads(db),
         JobClasses(read_classification(None)),
         lambda: T0 + 100,
+        Clock(),
     )
     await reads.medians()  # which are kept for ten minutes
     counted.texts.clear()

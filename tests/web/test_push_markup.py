@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import attrs
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from buildapi.jobs.build_states import STATES
 from buildapi.jobs.push_summary import PushJob, PushSummary
@@ -102,15 +103,15 @@ def test_a_job_is_a_link_that_scripts_can_act_on() -> None:
         "data-requests": "21 22",
         "title": "Linux try build: failure, 5 min",
     }
-    waiting = attrs.evolve(JOB, build_id=None, requests=[7], state="pending", started=None)
-    found = elements(pushed(attrs.evolve(waiting, ended=None)))
+    waiting = replace(JOB, build_id=None, requests=[7], state="pending", started=None)
+    found = elements(pushed(replace(waiting, ended=None)))
     job = next(a for tag, a in found.found if a.get("data-job"))
     assert (job["href"], job["data-job"]) == ("/self-serve/try/request/7", "request-7")
     assert job["title"] == "Linux try build: pending, waiting 8 min"
 
 
 def test_every_state_is_a_class_and_a_word_of_the_title() -> None:
-    jobs = [attrs.evolve(JOB, state=state) for state in STATES]
+    jobs = [replace(JOB, state=state) for state in STATES]
     found = elements(pushed(*jobs))
     shown = [a for _, a in found.found if a.get("data-job")]
     assert [a["class"] for a in shown] == [f"job {state}" for state in STATES]
@@ -122,8 +123,8 @@ def test_every_state_is_a_class_and_a_word_of_the_title() -> None:
 
 
 def test_jobs_stand_in_groups_of_platform_and_kind() -> None:
-    other = attrs.evolve(JOB, of=JobClass("linux32", "opt talos", "T"))
-    win = attrs.evolve(JOB, of=JobClass("win32", "opt build", "B"))
+    other = replace(JOB, of=JobClass("linux32", "opt talos", "T"))
+    win = replace(JOB, of=JobClass("win32", "opt build", "B"))
     found = elements(pushed(JOB, other, win))
     shown = [text for text in found.texts if text.strip()]
     start = shown.index("linux32")
@@ -140,7 +141,7 @@ def test_no_text_of_others_becomes_markup(  # noqa: PLR0917  # one of each kind
     branch: str, revision: str, author: str, comments: str, builder: str, folds: bool
 ) -> None:
     of = JobClass(builder or "x", comments or "y", author or "z")
-    job = attrs.evolve(JOB, builder=builder, of=of)
+    job = replace(JOB, builder=builder, of=of)
     one = pushed(job, branch=branch, revision=revision, author=author, comments=comments)
     found = elements(one, folds=folds, names_branch=True)
     plain = elements(pushed(JOB), folds=folds, names_branch=True)
@@ -163,9 +164,9 @@ def test_the_end_of_a_push_is_said_in_words() -> None:
     assert done_word(done)[0] == "done, not all passed"
     assert done_word(attrs.evolve(done, passed=True))[0] == "done, all passed"
     assert done_word(pushed(JOB))[0] == "ended just now"
-    running = pushed(attrs.evolve(JOB, state="running"))
+    running = pushed(replace(JOB, state="running"))
     assert done_word(attrs.evolve(running, started=NOW))[0] == "under way"
-    assert done_word(pushed(attrs.evolve(JOB, state="pending")))[0] == "not started yet"
+    assert done_word(pushed(replace(JOB, state="pending")))[0] == "not started yet"
 
 
 def test_times_of_a_push_are_said_as_far_as_they_are_known() -> None:

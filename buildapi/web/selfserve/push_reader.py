@@ -16,6 +16,7 @@ from buildapi.model.farm_rows import BranchFilter
 from buildapi.model.pushes import Push, PushFilter, PushKey, PushPlace
 from buildapi.model.revisions import RevisionMatch, distinct
 from buildapi.parameters.read_parameters import STABLE_DELAY
+from buildapi.reactor_time import ReactorTime, each_in_turns
 from buildapi.reports.job_classes import JobClasses
 
 READ_MAX = 200
@@ -48,6 +49,7 @@ class PushReader:
     _farm: FarmReads
     _classes: JobClasses
     _now: Callable[[], float]
+    _reactor: ReactorTime
 
     async def read(self, wanted: PushFilter, selection: PushSelection, limit: int) -> PushList:
         """Return ``limit`` pushes, selected among ``READ_MAX``; more only of the last second.
@@ -113,8 +115,9 @@ class PushReader:
             return []
         work, medians = await self._pushes.work(pushes), await self._pushes.medians()
         now = int(self._now())
-        return [
-            summary(
+
+        def summed_up(push: Push) -> PushSummary:
+            return summary(
                 push,
                 work[push.key],
                 self._classes.on(push.branch.name),
@@ -122,8 +125,9 @@ class PushReader:
                 stable_delay=STABLE_DELAY,
                 now=now,
             )
-            for push in pushes
-        ]
+
+        # Fifty pushes have thousands of jobs.
+        return await each_in_turns(self._reactor, summed_up, pushes)
 
 
 def _goes_on(when: int, place: PushPlace | None) -> bool:
