@@ -32,6 +32,7 @@ from bench import (
     hot,
     html,
     mix,
+    push_rows,
     report_rows,
     start,
     table,
@@ -43,7 +44,10 @@ from bench.rows import Row
 from bench.site import FULL, QUICK, ROOT, Bench, commit_of, prepared, running
 from bench.subjects import Subjects, find_subjects
 
-SECTIONS = ("hot", "html", "cold", "growth", "writes", "drain", "mix", "start", "memory", "reports")
+SECTIONS = (
+    *("hot", "html", "cold", "growth", "writes", "drain", "mix", "start", "memory", "reports"),
+    "pushes",
+)
 READS = {"hot", "html", "memory", "reports"}
 """Sections that one process answers, whose memory is read in the end."""
 
@@ -96,6 +100,8 @@ class Run:
         self.section("drain", lambda: drain_rows.measure(bench))
         self.section("mix", lambda: mix.measure(bench, elsewhere, subjects))
         self.section("start", lambda: start.measure(bench))
+        # It adds builds to the farm: the others are measured without them.
+        self.section("pushes", lambda: push_rows.measure(bench, elsewhere.send))
 
 
 def _document(run: Run, began: float) -> dict[str, Any]:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 
 SECTIONS = (
     *("hot", "HTML, first", "HTML, again", "reports", "memory", "cold", "growth"),
-    *("writes", "drain", "mix", "start"),
+    *("writes", "drain", "mix", "start", "pushes", "pushes, again"),
 )
 
 
