@@ -15,9 +15,11 @@ from buildapi.cli.admin.tables import db
 from buildapi.cli.admin.users import admin
 from buildapi.cli.command_help import command
 from buildapi.cli.connection_options import connection_options
+from buildapi.cli.event_watch import watch
 from buildapi.cli.group import RootGroup
 from buildapi.cli.mail_waittimes import mail_waittimes
 from buildapi.cli.man import man
+from buildapi.cli.pushes import pushes, user
 from buildapi.cli.sample import sample
 from buildapi.cli.status import status
 
@@ -56,8 +58,9 @@ def completion(context: click.Context, shell: str) -> None:
 
 SECTIONS: Mapping[str, Sequence[click.Command]] = {
     "Farm": (
-        *(queries.branches, queries.builds, queries.rev, queries.is_done),
-        *(queries.pending, queries.running, report_commands.waittimes),
+        *(queries.branches, pushes, user, queries.builds, queries.rev, queries.is_done),
+        *(queries.pending, queries.running, queries.recent, queries.lookup, watch),
+        report_commands.waittimes,
     ),
     "Job requests": (
         *(job_requests.rebuild, job_requests.cancel, job_requests.cancel_rev),

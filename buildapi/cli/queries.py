@@ -32,7 +32,10 @@ from buildapi.parameters.job_parameters import WAIT_MAX
 from buildapi.parameters.read_parameters import (
     ACTION,
     BRANCH,
+    BUILDS_MAX,
+    FOUND_KIND,
     LIMIT,
+    NUMBUILDS,
     OFFSET,
     STABLE,
     STATE,
@@ -282,6 +285,45 @@ def running(
 ) -> None:
     """List running builds of the farm, or of each BRANCH."""
     _farm("running", branch, limit, client, out)
+
+
+@command(example="buildapi recent t-w732-ix --limit 100")
+@click.argument("slave", type=param_types.name, required=False)
+@declared_option(NUMBUILDS, "--limit", "numbuilds", type=click.IntRange(1, BUILDS_MAX), metavar="N")
+@with_client
+@output_options
+def recent(*, slave: str | None, numbuilds: int, client: ServiceClient, out: Output) -> None:
+    """List recent builds of all workers, or of SLAVE.
+
+    Newest first; the beginning of a worker's name suffices.
+    """
+    path = () if slave is None else (slave,)
+    document = require_list(client.get("recent", *path, numbuilds=numbuilds))
+    if out.as_json:
+        out.json(document)
+    else:
+        of = "" if slave is None else f" of {slave}"
+        rows = unpack(table_rows.recent, document, out.time)
+        out.items(table_rows.RECENT, rows, f"recent builds{of}")
+    out.may_go_on(len(document), numbuilds, "builds")
+
+
+@command(example="buildapi lookup 0123456789ab")
+@click.argument("text", type=param_types.name)
+@declared_option(FOUND_KIND)
+@with_client
+@output_options
+def lookup(*, text: str, kind: str, client: ServiceClient, out: Output) -> None:
+    """Print the URL of a revision, build, request or job.
+
+    On any branch; TEXT is the beginning of a revision, or an id. Exit code 5 if there is none.
+    """
+    document = client.get("self-serve", "lookup", kind=kind, q=text)
+    if out.as_json:
+        return out.json(document)
+    for path in require_list(unpack(lambda: document["found"])):
+        out.line(f"{client.settings.url}{path}")
+    return None
 
 
 # --- job requests

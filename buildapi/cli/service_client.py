@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 from urllib.parse import quote, urljoin
@@ -92,6 +92,41 @@ class ServiceClient:
             if key:
                 click.echo(_repeat_hint(key), err=True)
             raise
+
+    def stream(
+        self, *path: str, headers: Mapping[str, str], silence: float, **params: JSON
+    ) -> Iterator[bytes]:
+        """Yield the parts of an answer that does not end by itself, as they come.
+
+        It counts as lost after so many seconds of ``silence``.
+
+        :raises CommandError: it is refused, or the connection is lost.
+        """
+        where = join_path(*path)
+        request = self._http.build_request(
+            "GET",
+            f"{self.settings.url}{where}",
+            params={k: v for k, v in params.items() if v not in (None, "", ())} or None,
+            headers={"Accept": "text/event-stream", **headers},
+            timeout=httpx.Timeout(self.settings.timeout, read=silence),
+        )
+        try:
+            with closing(self._http.send(request, stream=True)) as response:
+                if response.headers.get("content-type", "").startswith("text/event-stream"):
+                    yield from response.iter_bytes()
+                    return
+                end = time.monotonic() + self.settings.timeout
+                document = _parse_json(_read_body(response, end))
+        except (*Unreachable, httpx.StreamError, httpx.DecodingError) as e:
+            reason = str(e) or type(e).__name__
+            raise CommandError(f"{self.settings.url}: no answer: {reason}", UNAVAILABLE) from None
+        if response.is_redirect:
+            self._same(str(request.url), response.headers["location"], "GET", response.status_code)
+        if response.status_code < 400:
+            message = f"{self.settings.url}{where} did not answer with events: check the URL"
+            raise CommandError(message, UNCLEAR)
+        answer = ServiceResponse(response.status_code, document)
+        raise ServiceRefusal(answer.status, message_of(answer))
 
     def _sent(self, method: str, where: str, params: Document, body: JSON, key: str) -> JSON:
         headers = {"Idempotency-Key": key} if key else {}

@@ -18,6 +18,7 @@ BRANCHES = ("branch", "kind", "repository")
 ITEMS = ("what", "id", "builder", "revision", "state", "since", "took", "priority")
 JOBS = ("job", "state", "action", "who", "when", "finished", "what")
 FARM = ("branch", "revision", "id", "builder", "since", "waits")
+RECENT = ("worker", "builder", "number", "master", "result", "since", "took")
 JOB_ITEMS = ("state", "what", "id", "detail")
 TRAIL_EVENTS = ("after", "host", "part", "event", "detail")
 
@@ -74,6 +75,22 @@ def state(item: Document) -> str:
 def ended(document: Sequence[Document]) -> int:
     """Count the builds and requests of a revision that are finished."""
     return sum(state(item) not in OPEN for item in document)
+
+
+def recent(document: Sequence[Document], time: Time) -> Sequence[Row]:
+    """List builds of workers."""
+    return [
+        (
+            build["slavename"],
+            build["buildername"],
+            build["buildnumber"],
+            build["master"],
+            "running" if build["endtime"] is None else result_word(build["result"], none="ended"),
+            time(build["starttime"]),
+            _took(build),
+        )
+        for build in document
+    ]
 
 
 def jobs(document: Sequence[Document], time: Time) -> Sequence[Row]:

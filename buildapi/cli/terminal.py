@@ -14,6 +14,7 @@ from buildapi.model.json_types import JSONValue
 COLOURS = {
     "done": "green",
     "success": "green",
+    "passed": "green",
     "OK": "green",
     "running": "cyan",
     "warnings": "yellow",
@@ -35,8 +36,11 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in str(text))
 
 
-COLUMN_MIN = 12
-"""Minimum width of a column in a narrow terminal."""
+COLUMN_MIN, COLUMN_LEAST = 12, 8
+"""Minimum widths of a shortened column in a narrow terminal, and in a very narrow one."""
+
+BOTH_ENDS = ("builder",)
+"""Columns whose long texts lose their middle: names that differ at both ends."""
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8}", re.ASCII)
 
@@ -62,7 +66,10 @@ def format_table(
         widths = _fit_widths(
             _widths(lines), width, [_has_times(lines, i) for i in range(len(kept))]
         )
-        lines = [[_shorten(c, w) for c, w in zip(line, widths, strict=True)] for line in lines]
+        lines = [
+            [_shorten(c, w, h) for c, w, h in zip(line, widths, lines[0], strict=True)]
+            for line in lines
+        ]
     widths = _widths(lines)
 
     def format_line(cells: Sequence[str]) -> str:
@@ -103,12 +110,11 @@ def _has_times(lines: Sequence[Sequence[str]], column: int) -> bool:
 def _fit_widths(widths: Sequence[int], width: int, fixed: Sequence[bool]) -> list[int]:
     """Narrow the widest columns that are not fixed until all fit, or have the minimum width."""
     fitted = list(widths)
-    loose = [i for i, stays in enumerate(fixed) if not stays and fitted[i] > COLUMN_MIN]
-    while loose and _line_width(fitted) > width:
-        widest = max(loose, key=lambda i: fitted[i])
-        fitted[widest] -= 1
-        if fitted[widest] == COLUMN_MIN:
-            loose.remove(widest)
+    # Not those of 12 already, as revisions have.
+    long = [i for i, stays in enumerate(fixed) if not stays and fitted[i] > COLUMN_MIN]
+    for least in (COLUMN_MIN, COLUMN_LEAST):
+        while _line_width(fitted) > width and any(fitted[i] > least for i in long):
+            fitted[max(long, key=lambda i: fitted[i])] -= 1
     return fitted
 
 
@@ -117,11 +123,11 @@ def _pad(text: str, width: int, *, to_right: bool) -> str:
     return blanks + text if to_right else text + blanks
 
 
-def _shorten(text: str, width: int) -> str:
-    """Leave out the middle of a long text: names of builders differ at both ends."""
+def _shorten(text: str, width: int, head: str) -> str:
     if text_width(text) <= width:
         return text
-    end = _first_columns(text[::-1], width // 2)[::-1]
+    kept = width // 2 if head in BOTH_ENDS else 0
+    end = _first_columns(text[::-1], kept)[::-1]
     return f"{_first_columns(text, width - 1 - text_width(end))}\u2026{end}"
 
 

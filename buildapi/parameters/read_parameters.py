@@ -69,3 +69,15 @@ STABLE = Param(
     TolerantInteger(),
     default=STABLE_DELAY,
 )
+
+# --- of a search on all branches
+SHORTEST = 4
+"""Minimum characters of a revision: fewer would match too many."""
+
+LOOKUP_KINDS = ("revision", "build", "request", "job")
+"""What a search finds by its first characters, or by its id."""
+
+FOUND_KIND = Param("kind", "what to look for", Choice(LOOKUP_KINDS), default="revision")
+SOUGHT = Param(
+    "q", f"the first characters of a revision, at least {SHORTEST}, or an id", Text(), default=""
+)

@@ -10,7 +10,12 @@ from click.testing import CliRunner
 
 from buildapi.cli.declared_options import declared_option
 from buildapi.cli.main import root
-from buildapi.parameters import job_parameters, read_parameters
+from buildapi.parameters import (
+    event_parameters,
+    job_parameters,
+    push_parameters,
+    read_parameters,
+)
 from buildapi.parameters.param import Param
 from buildapi.parameters.types import Choice, Integer, Patterns, Switch
 
@@ -52,6 +57,20 @@ def test_type_bounds_and_default_are_those_of_the_parameter(
         ("cancel-rev", job_parameters.REASON),
         ("cancel-rev", job_parameters.DRY_RUN),
         ("jobs", read_parameters.STATE),
+        ("jobs", read_parameters.num()),
+        ("jobs", read_parameters.since()),
+        ("jobs", read_parameters.until()),
+        ("pending", read_parameters.LIMIT),
+        ("running", read_parameters.LIMIT),
+        ("recent", read_parameters.NUMBUILDS),
+        ("lookup", read_parameters.FOUND_KIND),
+        ("pushes", push_parameters.AUTHOR),
+        ("pushes", push_parameters.LIMIT),
+        ("pushes", push_parameters.STATE),
+        ("pushes", push_parameters.FAILURES),
+        ("user", push_parameters.UNFINISHED),
+        ("watch", event_parameters.JOB),
+        ("watch", event_parameters.REVISION),
     ],
 )
 def test_commands_have_the_text_of_the_declaration(command: str, param: Param[Any]) -> None:

@@ -19,12 +19,12 @@ from twisted.logger import Logger
 
 from buildapi.errors import BadRequest, TooManyStreams, Unavailable
 from buildapi.interfaces import Directory
+from buildapi.parameters.event_parameters import SUBSCRIBED
 from buildapi.reactor_time import ReactorTime, pause
 from buildapi.web.events.changes import FarmChanges, JobChanges, TooManyChangesError
 from buildapi.web.events.event_buffer import (
     HELLO,
     RESET,
-    SUBSCRIBED,
     EventBuffer,
     Subscription,
     wish,

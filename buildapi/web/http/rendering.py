@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from buildapi.errors import BadRequest, BuildAPIError, NotFound, NotPermitted
 from buildapi.model.results import RESULT_WORDS
 from buildapi.model.revisions import short_revision
+from buildapi.parameters.read_parameters import LOOKUP_KINDS
 from buildapi.reactor_time import AsyncCall
 from buildapi.web.http import template_filters
 from buildapi.web.http.assets import File, assets, module_paths
@@ -117,10 +118,6 @@ class Frame:
     def kind(self) -> tuple[str, bool, bool, Hashable]:
         """Return what a page depends on, besides its URI and these values."""
         return self.mount, bool(self.who), bool(self.token), self.permissions.key
-
-
-LOOKUP_KINDS = ("revision", "build", "request", "job")
-"""What the search box of pages finds by its first characters, or by its id."""
 
 
 @attrs.frozen

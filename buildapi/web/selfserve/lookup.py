@@ -11,18 +11,14 @@ from buildapi.errors import BadRequest, NotFound
 from buildapi.interfaces import Builds, Directory, FarmReads
 from buildapi.model.farm_rows import BranchFilter
 from buildapi.model.revisions import RevisionMatch
-from buildapi.parameters.param import Param
+from buildapi.parameters.read_parameters import FOUND_KIND, LOOKUP_KINDS, SHORTEST, SOUGHT
 from buildapi.parameters.texts import id_of_path
-from buildapi.parameters.types import Choice, Text
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
 from buildapi.web.http.path_converter import segment
-from buildapi.web.http.rendering import LOOKUP_KINDS, Page, Reply
+from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.selfserve.documents import FoundDocument
-
-SHORTEST = 4
-"""Minimum characters of a revision: fewer would match too many."""
 
 
 @attrs.frozen
@@ -35,12 +31,14 @@ class Lookup:
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
-        return [Route("GET", "/self-serve/lookup", self.lookup, LOOKUP, (KIND, TEXT, FORMAT))]
+        return [
+            Route("GET", "/self-serve/lookup", self.lookup, LOOKUP, (FOUND_KIND, SOUGHT, FORMAT))
+        ]
 
     async def lookup(self, call: Call) -> Reply:
         """Find pages by kind and text; redirect if there is exactly one."""
-        kind = KIND.of(call)
-        text = TEXT.of(call).strip()
+        kind = FOUND_KIND.of(call)
+        text = SOUGHT.of(call).strip()
         found = await self._found(kind, text) if text else []
         told: FoundDocument = {"found": found}
         document = JSONBody.of(told)
@@ -85,8 +83,4 @@ class Lookup:
         return [f"/self-serve/{segment(branch)}/{kind}/{id_}"]
 
 
-KIND = Param("kind", "what to look for", Choice(LOOKUP_KINDS), default="revision")
-TEXT = Param(
-    "q", f"the first characters of a revision, at least {SHORTEST}, or an id", Text(), default=""
-)
 LOOKUP = "Find the page of a revision, build, request or job on any branch."

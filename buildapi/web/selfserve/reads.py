@@ -20,13 +20,13 @@ from buildapi.model.records import BranchDay
 from buildapi.model.revisions import RevisionMatch, ambiguity
 from buildapi.parameters.job_parameters import WAIT
 from buildapi.parameters.param import Param, Place
-from buildapi.parameters.read_parameters import STABLE, STABLE_DELAY
+from buildapi.parameters.read_parameters import LOOKUP_KINDS, STABLE, STABLE_DELAY
 from buildapi.parameters.types import Day, Text
 from buildapi.web.http.assets import File, files, modules, modules_version
 from buildapi.web.http.cache import Kept, SingleFlightCache
 from buildapi.web.http.call import Call
 from buildapi.web.http.json_body import JSONBody
-from buildapi.web.http.rendering import LOOKUP_KINDS, Page, Reply
+from buildapi.web.http.rendering import Page, Reply
 from buildapi.web.http.routes import FORMAT, Route
 from buildapi.web.http.topics import branch_topic, revision_topic, revisions_topic
 from buildapi.web.selfserve.documents import CompletionDocument, SelfServeDocument

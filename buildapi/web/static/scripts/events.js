@@ -15,7 +15,7 @@ const SETTLED = 4000;            // after two looks of the service, what is on t
 function query() {
   const at = watched();
   if (!at) return null;
-  // The service refuses more than 100 values (VALUES_MAX in events/event_buffer.py).
+  // The service refuses more than 100 values (VALUES_MAX in parameters/event_parameters.py).
   if (at.id === "jobs") return $$("tr[data-job]", at).slice(0, 100).map((row) => `job=${row.dataset.job}`).join("&");
   return "over" in at.dataset || at.dataset.events === undefined ? null : at.dataset.events;
 }
