@@ -145,8 +145,11 @@ async def test_a_classification_that_changed_in_its_file_is_read(
 ) -> None:
     around = make("api")
     before = around.api.site.reports.rules
+    of = around.api.site.job_classes.on("try")
+    symbol = of("Linux try build")
     around.reload()
     assert around.api.site.reports.rules is not before
+    assert of("Linux try build") is not symbol
     around.change("reports", classification=tmp_path / "missing.toml")
     assert not around.reload().ok
     assert logged_errors

@@ -180,6 +180,44 @@ def test_long_lists_have_pages(open_plain: Open, farm: Service) -> None:
     assert "q=many" in page.url
 
 
+def test_pushes_are_selected_and_their_jobs_opened(open_plain: Open) -> None:
+    page = open_plain(f"/self-serve/{BRANCH}/pushes")
+    rows = page.locator("tr.push")
+    before = rows.count()
+    author = page.locator("tr.push .author").first.inner_text()
+    page.get_by_label("Author").fill(author)
+    page.get_by_label("State").select_option("success")
+    page.get_by_role("search").get_by_role("button", name="Show").click()
+    assert 0 < rows.count() < before
+    assert set(page.locator("tr.push .author").all_inner_texts()) == {author}
+    expect(page.get_by_label("Author")).to_have_value(author)
+    jobs = page.locator("a.job")
+    assert jobs.count() == page.locator("a.job.success").count()
+
+    page.get_by_role("link", name="show all jobs").click()
+    assert jobs.count() == page.locator("a.job.success[data-job]").count()
+    href = jobs.first.get_attribute("href")
+    jobs.first.click()
+    assert href
+    assert page.url.endswith(href)
+
+    page.get_by_role("main").get_by_role("link", name=BRANCH, exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Pushes on {BRANCH}")
+    page.locator(".count", has_text="success").first.click()
+    assert page.url.endswith("?state=success")
+    assert set(first_cells(page, "state")) == {"success"}
+
+
+def test_lists_of_pushes_go_on_by_links(open_plain: Open) -> None:
+    page = open_plain("/self-serve/pushes?limit=1")
+    first = page.locator("tr.push").first.get_attribute("data-revision")
+    page.get_by_role("link", name="older pushes").click()
+    assert page.locator("tr.push").first.get_attribute("data-revision") != first
+    page.get_by_role("link", name="newest pushes").click()
+    expect(page.locator("tr.push")).not_to_have_count(0)
+    assert "after" not in page.url
+
+
 def test_days_are_turned_by_links(open_plain: Open, client: Client) -> None:
     day, _ = day_of_rows(client)
     page = open_plain(f"/self-serve/{BRANCH}?date={day}")

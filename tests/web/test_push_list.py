@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from tests.reactor import twisted_test
 from tests.web.client import JSON
 from tests.web.conftest import Serve, Served
 from tests.web.farm import BUILD, HOSTILE, NOW, a_request, database_down
+from tests.web.test_ready_answers import GZIP, count, raw
 
 ANN, BEA = "ann@example.org", "bea@example.org"
 REVISION = "abcdef123456" + "0" * 28
@@ -270,6 +272,21 @@ async def test_a_page_is_kept_for_all_users_and_names_each(farm: Served) -> None
         assert f"who={who}" in page
     reads = [call for call in farm.builds.failing.calls if call[0] == "work"]
     assert len(reads) == 1
+
+
+@pytest.mark.parametrize("headers", [JSON, GZIP, {}], ids=["json", "gzip", "page"])
+@pytest.mark.parametrize("path", [*LISTS, f"{BRANCH}?limit=1&state=running"])
+@twisted_test()
+async def test_an_answer_that_is_ready_is_that_of_the_long_way(
+    farm: Served, path: str, headers: dict[str, str]
+) -> None:
+    long = await raw(farm, "GET", path, headers)
+    assert long.startswith(b"HTTP/1.1 200 ")
+    before = count(farm)
+    assert await raw(farm, "GET", path, headers) == long
+    assert count(farm) == before + 1
+    for link in re.findall(rb"\r\n(?i:link): <([^>]*)>", long):
+        assert (await listed(farm, link.decode()))["pushes"] == []
 
 
 def many(served: Served, count: int) -> None:
