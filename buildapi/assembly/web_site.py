@@ -81,6 +81,7 @@ from buildapi.web.selfserve.job_waiter import JobWaiter
 from buildapi.web.selfserve.lookup import Lookup
 from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.permissions import JobPermissions
+from buildapi.web.selfserve.push_details import PushDetailReader
 from buildapi.web.selfserve.push_list import PushLists
 from buildapi.web.selfserve.push_pages import PushPages
 from buildapi.web.selfserve.push_reader import PushReader
@@ -272,8 +273,11 @@ def web_site(
     looking, recording = part(shares.looking), part(shares.recording)
 
     of_rows = row_pushes(config, clock, site)
-    reads = SelfServeReads(directory, builds, live.cache, pages, zone, now, live.revisions, of_rows)
     beside = part(shares.beside)
+    details = PushDetailReader(dialect.pushes, directory, live.cache, beside)
+    reads = SelfServeReads(
+        directory, builds, live.cache, pages, zone, now, live.revisions, of_rows, details
+    )
     of_builds = BuildReads(
         reads.branch,
         builds,

@@ -29,6 +29,7 @@ from buildapi.web.selfserve.listing import (
     shown,
     urgency,
 )
+from buildapi.web.selfserve.push_details import PushDetails
 from buildapi.web.selfserve.row_markup import RowMarkup
 
 
@@ -48,6 +49,9 @@ class Listing:
     what: str = "builds or pending requests"
     order: Callable[[str], int] | None = None
 
+
+FILES_MAX = 200
+"""Files of a change that a page names."""
 
 OF_REVISION = ("state", "builder", "submitted", "started", "took", "reason")
 OF_BRANCH = ("state", "builder", "revision", "push", "submitted", "started", "took", "reason")
@@ -131,7 +135,14 @@ class SelfServePages:
         title = f"{branch} on {chosen:%A}, {chosen}"
         return self.listing(title, _rows(document, branch), how, call, branch=branch, days=days)
 
-    def revision(self, branch: str, revision: str, document: JSONBody, call: Call) -> Page:
+    def revision(
+        self,
+        branch: str,
+        revision: str,
+        document: JSONBody,
+        details: PushDetails | None,
+        call: Call,
+    ) -> Page:
         """Return the page of a revision; its builds and ``is_done`` come from one read."""
 
         def rows() -> ListRows:
@@ -156,7 +167,8 @@ class SelfServePages:
             notice = ambiguity(revision, known.get("revisions", ()))
             about = {"branch": branch, "revision": revision, "done": done, "notice": notice}
             # A bulk action has a bound; what is left is failed on the page that comes then.
-            return listed | about | {"failed": document.once("failed", failed)[:ENTRIES_MAX]}
+            chosen = document.once("failed", failed)[:ENTRIES_MAX]
+            return listed | about | {"failed": chosen, "push": details, "files_max": FILES_MAX}
 
         return Page("revision.html", f"Revision {short_revision(revision)} on {branch}", context)
 

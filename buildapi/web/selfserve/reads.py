@@ -17,7 +17,7 @@ from buildapi.jobs.local_days import day_of, day_window
 from buildapi.model.branches import Branch
 from buildapi.model.json_types import JSONObject
 from buildapi.model.records import BranchDay
-from buildapi.model.revisions import RevisionMatch, ambiguity
+from buildapi.model.revisions import RevisionMatch, ambiguity, distinct
 from buildapi.parameters.job_parameters import WAIT
 from buildapi.parameters.param import Param, Place
 from buildapi.parameters.read_parameters import LOOKUP_KINDS, STABLE, STABLE_DELAY
@@ -32,6 +32,7 @@ from buildapi.web.http.topics import branch_topic, revision_topic, revisions_top
 from buildapi.web.selfserve.documents import CompletionDocument, SelfServeDocument
 from buildapi.web.selfserve.listing import VIEW
 from buildapi.web.selfserve.pages import SelfServePages
+from buildapi.web.selfserve.push_details import PushDetailReader, PushDetails
 from buildapi.web.selfserve.revision_waiter import RevisionWaiter
 from buildapi.web.selfserve.row_pushes import RowPushes, revisions_of_user
 from buildapi.web.selfserve.serializers import (
@@ -56,6 +57,7 @@ class SelfServeReads:
     _now: Callable[[], float]
     _waiter: RevisionWaiter[BranchDay]
     _row_pushes: RowPushes
+    _push_details: PushDetailReader
 
     def routes(self) -> Sequence[Route]:
         """List the routes."""
@@ -130,16 +132,29 @@ class SelfServeReads:
         key = ("rev", wanted, call.html)
         kept = await self._hot(branch, key, read, revision)
         document = kept.value
+        details = await self._details(branch, revision, document) if call.html else None
         if not document.value:
-            raise _no_revision(branch, revision)
+            # A push is known before anything of it is built; programs wait for the builds.
+            if details is None:
+                raise _no_revision(branch, revision)
+            nothing = {"items": [], "done": self._done(BranchDay((), ()), wanted, STABLE_DELAY)}
+            document = JSONBody.of_page(nothing, 1)
 
         def several() -> Sequence[str]:
             items = document.value["items"] if call.html else document.value
             return wanted.choose(items, itemgetter("revision"))[1]
 
         between = document.once("between", several)
-        page = self._pages.revision(branch.name, revision, document, call)
+        page = self._pages.revision(branch.name, revision, document, details, call)
         return Reply(document, page, notice=ambiguity(revision, between), freshness=kept.freshness)
+
+    async def _details(
+        self, branch: Branch, revision: str, document: JSONBody
+    ) -> PushDetails | None:
+        """Return the details of the push of a list; None if it has several, or none is known."""
+        items = document.value["items"] if document.value else [{"revision": revision}]
+        stored = distinct(item["revision"] for item in items)
+        return await self._push_details.of(branch, stored[0]) if len(stored) == 1 else None
 
     async def _of_revision(self, branch: Branch, wanted: RevisionMatch) -> BranchDay:
         found = await self._builds.revision(branch, wanted)
