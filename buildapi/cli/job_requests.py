@@ -185,6 +185,9 @@ REQUESTS = click.option(
 )
 
 
+YES = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+
+
 def _some(builds: Sequence[int], requests: Sequence[int]) -> None:
     if not builds and not requests:
         raise click.UsageError("--build ID or --request ID is required")
@@ -196,6 +199,13 @@ def _some(builds: Sequence[int], requests: Sequence[int]) -> None:
 @REQUESTS
 @declared_option(job_parameters.count())
 @declared_option(PRIORITY)
+@click.option(
+    "--failed",
+    type=param_types.name,
+    metavar="REVISION",
+    help="The last build of each builder that failed on this revision and is not rebuilt yet.",
+)
+@YES
 @with_sender
 def rebuild(
     *,
@@ -204,15 +214,45 @@ def rebuild(
     requests: Sequence[int],
     count: int,
     priority: int,
+    failed: str | None,
+    yes: bool,
     sender: JobRequestSender,
 ) -> None:
-    """Rebuild builds or requests of BRANCH."""
+    """Rebuild builds or requests of BRANCH, or all that failed.
+
+    With --failed it lists the builds and asks for confirmation on a terminal. All are one batch.
+    """
+    if failed is not None:
+        if builds or requests:
+            raise click.UsageError("--failed excludes --build and --request")
+        builds = _failed(sender, branch, failed, count, ask=not yes)
     _some(builds, requests)
     named = [*(("build", i) for i in builds), *(("request", i) for i in requests)]
     rest = {"count": count, "priority": priority}
     sender.send(
         [JobCall("POST", ("self-serve", branch, k), {f"{k}_id": i, **rest}) for k, i in named]
     )
+
+
+def _failed(
+    sender: JobRequestSender, branch: str, revision: str, count: int, *, ask: bool
+) -> Sequence[int]:
+    """Return the failed builds of a revision, after a question on a terminal; exit without any."""
+    found = require_list(sender.client.get("self-serve", branch, "rev", revision))
+    failed = unpack(table_rows.last_failed, found)
+    what = f"failed builds of {revision} on {branch}"
+    if not failed:
+        sender.out.note(f"No {what}.")
+        if sender.out.as_json:
+            sender.out.json([])
+        raise SystemExit(DONE)
+    # Scripts have nobody to ask (docs/commands.md, "Job requests").
+    if ask and not sender.dry_run and sys.stdin.isatty():
+        for line in table_rows.first_of([f"build {i} of {name}" for i, name in failed], "builds"):
+            sender.out.note(f"  {line}")
+        times = f" {count} times" if count > 1 else ""
+        click.confirm(f"Rebuild {len(failed)} {what}{times}?", abort=True, err=True)
+    return [build for build, _ in failed]
 
 
 @command(example="buildapi cancel try --request 4711")
@@ -236,7 +276,7 @@ def cancel(
 @declared_option(BUILDER, metavar="PATTERN")
 @declared_option(EXCLUDE_BUILDS)
 @declared_option(REASON, metavar="TEXT")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@YES
 @with_sender
 def cancel_rev(
     *,

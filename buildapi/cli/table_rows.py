@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from buildapi.cli.service_client import JSON, Document
 from buildapi.cli.terminal import format_duration
 from buildapi.jobs.build_states import OPEN
+from buildapi.jobs.last_failures import last_failures
 from buildapi.model.durations import elapsed
 from buildapi.model.results import result_word
 from buildapi.model.revisions import short_revision
@@ -70,6 +71,13 @@ def state(item: Document) -> str:
     if item["endtime"] is None:
         return "abandoned" if item.get("abandoned") else "running"
     return result_word(item["status"], none="ended")
+
+
+def last_failed(document: Sequence[Document]) -> Sequence[tuple[int, str]]:
+    """Return id and builder of the builds that "rebuild all failed" is about."""
+    names = {i["build_id"]: i["buildername"] for i in document if "build_id" in i}
+    jobs = [(i["buildername"], state(i), i.get("build_id")) for i in document]
+    return [(int(id_), str(names[id_])) for id_ in last_failures(jobs)]
 
 
 def ended(document: Sequence[Document]) -> int:
@@ -198,10 +206,11 @@ def to_cancel(document: Document) -> Sequence[str]:
         for p in wanted["pokes"]
         if p["type"] == "StopBuild"
     ]
-    return [*_first(requests, "requests"), *_first(builds, "builds")]
+    return [*first_of(requests, "requests"), *first_of(builds, "builds")]
 
 
-def _first(lines: Sequence[str], kind: str) -> Sequence[str]:
+def first_of(lines: Sequence[str], kind: str) -> Sequence[str]:
+    """Return the first ten lines, and how many more there are."""
     left = len(lines) - LISTED
     return [*lines[:LISTED], *([f"and {left} more {kind}"] if left > 0 else [])]
 

@@ -132,3 +132,49 @@ def test_colours_are_for_terminals_that_want_them(
         plain = on_terminal("jobs", "--url", server.url)
         plain.end()
     assert "\x1b" not in plain.text
+
+
+def failures(asked: Asked) -> Reply:
+    """Answer with a revision whose builds 1 and 2 failed, and build 3 is rebuilt as a request."""
+    if asked.method == "POST":
+        entries = asked.body if isinstance(asked.body, list) else [asked.body]
+        done = {"status": "OK", "request_id": 7, "msg": "queued", "plan": PLAN}
+        return Reply(200, [{"status": 202, "body": done} for _ in entries])
+    build = {"revision": "abc", "starttime": 1, "endtime": 2, "status": 2}
+    found = [build | {"build_id": i, "buildername": f"b{i}"} for i in (1, 2, 3)]
+    passed = build | {"build_id": 4, "buildername": "b4", "status": 0}
+    request = {"request_id": 9, "buildername": "b3", "revision": "abc", "claimed_at": 0}
+    return Reply(200, [*found, passed, request])
+
+
+@pytest.mark.parametrize(("answer", "code", "sent"), [(b"y\n", 0, 1), (b"n\n", 1, 0)])
+def test_failed_builds_are_listed_and_asked_about(answer: bytes, code: int, sent: int) -> None:
+    with fake(failures) as server:
+        terminal = on_terminal("rebuild", "try", "--failed", "abc", "--url", server.url)
+        terminal.until("Rebuild 2 failed builds of abc on try? [y/N]")
+        listed = [line.strip() for line in terminal.text.splitlines() if line.startswith("  ")]
+        assert listed == ["build 1 of b1", "build 2 of b2"]
+        os.write(terminal.handle, answer)
+        assert terminal.end() == code
+    assert len([a for a in server.asked if a.method == "POST"]) == sent
+
+
+@pytest.mark.parametrize("more", [("--yes",), ("--dry-run",), ()])
+def test_failed_builds_are_one_batch(more: tuple[str, ...]) -> None:
+    with fake(failures) as server:
+        assert buildapi("rebuild", "try", "--failed", "abc", *more, "--url", server.url).code == 0
+    assert [a.path for a in server.asked] == [
+        "/self-serve/try/rev/abc",
+        f"/self-serve/batch{'?dry_run=1' if '--dry-run' in more else ''}",
+    ]
+    assert [entry["body"]["build_id"] for entry in server.asked[1].body] == [1, 2]
+
+
+def test_a_revision_without_failed_builds_is_said_to_have_none() -> None:
+    with fake(lambda _: Reply(200, [])) as server:
+        done = buildapi("rebuild", "try", "--failed", "abc", "--url", server.url)
+        both = buildapi("rebuild", "try", "--failed", "abc", "--build", "1", "--url", server.url)
+    assert (done.code, done.err) == (0, "No failed builds of abc on try.\n")
+    assert both.code == 2
+    assert "--failed excludes --build and --request" in both.err
+    assert [a.method for a in server.asked] == ["GET"]
