@@ -78,6 +78,7 @@ class PushPages:
                 "pushes": found.pushes,
                 "place": place,
                 "markup": markup,
+                "authors": sorted({one.push.first.author for one in found.pushes}),
                 "author": sought.get("author", ""),
                 "selection": selection,
                 "filtered": any(name in sought for name in FILTERS),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
 import attrs
 
+from buildapi.errors import BadRequest
 from buildapi.interfaces import Builds, FarmReads, Pushes
 from buildapi.jobs.push_selection import PushSelection
 from buildapi.jobs.push_summary import PushSummary, summary
@@ -14,6 +15,7 @@ from buildapi.jobs.pushed_together import joined
 from buildapi.model.branches import Branch
 from buildapi.model.farm_rows import BranchFilter
 from buildapi.model.pushes import Push, PushFilter, PushKey, PushPlace
+from buildapi.model.records import BranchDay
 from buildapi.model.revisions import RevisionMatch, distinct
 from buildapi.parameters.read_parameters import STABLE_DELAY
 from buildapi.reactor_time import ReactorTime, each_in_turns
@@ -113,7 +115,7 @@ class PushReader:
         """Return the summaries of pushes, in their order."""
         if not pushes:
             return []
-        work, medians = await self._pushes.work(pushes), await self._pushes.medians()
+        work, medians = await self._work(pushes), await self._pushes.medians()
         now = int(self._now())
 
         def summed_up(push: Push) -> PushSummary:
@@ -128,6 +130,19 @@ class PushReader:
 
         # Fifty pushes have thousands of jobs.
         return await each_in_turns(self._reactor, summed_up, pushes)
+
+    async def _work(self, pushes: Sequence[Push]) -> Mapping[PushKey, BranchDay]:
+        """Read the work of pushes, in halves if it has more rows than one read may return.
+
+        :raises BadRequest: that of a single push has more.
+        """
+        try:
+            return await self._pushes.work(pushes)
+        except BadRequest:
+            if len(pushes) == 1:
+                raise
+        half = len(pushes) // 2
+        return {**await self._work(pushes[:half]), **await self._work(pushes[half:])}
 
 
 def _goes_on(when: int, place: PushPlace | None) -> bool:

@@ -1,0 +1,64 @@
+"""Reads of pushes that have more jobs than one read may return."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+from twisted.internet.task import Clock
+
+from buildapi.errors import BadRequest
+from buildapi.jobs.push_selection import PushSelection
+from buildapi.model.branches import Branch
+from buildapi.model.pushes import Change, PushFilter
+from buildapi.reports.job_classes import JobClasses
+from buildapi.web.reports.classification_file import read_classification
+from buildapi.web.selfserve.push_reader import PushReader
+from tests.reactor import twisted_test
+from tests.web.farm import NOW, Failing, MemoryBuilds, MemoryFarmReads, MemoryPushes
+
+TRY = Branch("try", ("try",), {})
+
+
+@attrs.define
+class Crowded(Failing):
+    """Let a read of the jobs of more than ``most`` pushes fail; ``sizes`` are of all such reads."""
+
+    most: int = 3
+    sizes: list[int] = attrs.field(factory=list)
+
+    async def happen(self, *call: Any) -> None:
+        if call[0] == "work":
+            self.sizes.append(len(call[1]))
+            if len(call[1]) > self.most:
+                raise BadRequest("Too many rows")
+
+
+def reader(pushes: MemoryPushes) -> PushReader:
+    classes = JobClasses(read_classification(None))
+    farm = MemoryFarmReads(pushes.builds)
+    return PushReader(pushes, pushes.builds, farm, classes, lambda: NOW, Clock())
+
+
+def crowded(most: int) -> tuple[PushReader, Crowded]:
+    """Return a reader of eight pushes."""
+    failing = Crowded(most=most)
+    builds = attrs.evolve(MemoryBuilds.small(), failing=failing)
+    known = [Change(n, "try", f"{n:040}", "ann", "", NOW - n) for n in range(8)]
+    return reader(MemoryPushes(builds, known)), failing
+
+
+@twisted_test()
+async def test_jobs_are_read_in_parts_if_they_are_too_many_for_one_read() -> None:
+    pushes, failing = crowded(3)
+    found = await pushes.read(PushFilter((TRY,)), PushSelection(), 8)
+    assert [one.push.revision for one in found.pushes] == [f"{n:040}" for n in range(8)]
+    assert failing.sizes == [8, 4, 2, 2, 4, 2, 2]
+
+
+@twisted_test()
+async def test_a_push_with_too_many_jobs_for_a_read_is_refused() -> None:
+    pushes, _ = crowded(0)
+    with pytest.raises(BadRequest, match="Too many rows"):
+        await pushes.read(PushFilter((TRY,)), PushSelection(), 8)
