@@ -144,7 +144,8 @@ class Pushes(Protocol):
     async def changes(self, revisions: Collection[str]) -> Mapping[str, Sequence[Change]]:
         """Return the changes of revisions on all branches, the first of each first.
 
-        ``revisions`` are whole ones, as stored; one without changes is left out. Changes of the
+        ``revisions`` are as stored, and a hash is found by its abbreviation as well; one without
+        changes is left out. Changes of the
         last minute that are not the first of their revision may be missing.
         """
 

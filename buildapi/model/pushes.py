@@ -64,6 +64,7 @@ class PushPlace:
 class Push:
     """The changes of one revision on one branch, the first of them first; never empty.
 
+    ``revision`` is its longest spelling: masters may send changes with an abbreviation of a hash.
     Changes without a revision, or with a blank one, are of no push.  Build masters send changes as
     well, to have tests run: whose push it is, the first one tells.
     """
@@ -98,7 +99,7 @@ class PushFilter:
     """Select pushes of ``branches`` (at least one); None selects all.
 
     The time range is ``[since, until)``; ``after`` is ``next`` of the page before.
-    ``revision`` is a whole one, as stored.
+    ``revision`` is one as stored, however spelled.
     """
 
     branches: tuple[Branch, ...]

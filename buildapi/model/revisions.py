@@ -23,6 +23,25 @@ PREFIX = 12
 _HASH = re.compile(rf"[0-9A-Fa-f]{{{PREFIX},}}")
 
 
+def is_hash(revision: str) -> bool:
+    """Return whether a revision is a hash, whole or abbreviated."""
+    return _HASH.fullmatch(revision) is not None
+
+
+def same_revision(one: str, other: str) -> bool:
+    """Return whether two stored texts are one revision: equal, or a hash and its abbreviation."""
+    if one == other:
+        return True
+    short, long = sorted((one.lower(), other.lower()), key=len)
+    return long.startswith(short) and is_hash(one) and is_hash(other)
+
+
+def longest_spelling(stored: Iterable[str]) -> str | None:
+    """Return the longest of several spellings of one revision; None if they are of several."""
+    longest = max(stored, key=len)
+    return longest if all(same_revision(longest, one) for one in stored) else None
+
+
 def short_revision(revision: str) -> str:
     """Return the first digits of a hash; any other revision whole."""
     return revision[:PREFIX] if _HASH.fullmatch(revision) else revision

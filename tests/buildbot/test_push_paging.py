@@ -23,11 +23,12 @@ from tests.web.farm import MemoryBuilds, MemoryPushes
 
 T = TypeVar("T")
 
+HASHES = ["abcdef012345", "abcdef012345" + "6" * 28, "fedcba543210"]
 SECONDS = st.integers(T0, T0 + 5)
 CHANGES = st.lists(
     st.tuples(
         st.sampled_from(["try", "try-linux", "try-comm-central", "cedar", "elsewhere"]),
-        st.sampled_from(["a", "A", "b", "c", "d", "", " "]),
+        st.sampled_from(["a", "A", "b", *HASHES, "", " "]),
         st.sampled_from([ANN, BEA]),
         SECONDS,
     ),
@@ -37,7 +38,7 @@ FILTERS = st.builds(
     PushFilter,
     st.sampled_from([(TRY,), (CEDAR,), (TRY, CEDAR)]),
     st.none() | st.sampled_from([ANN, BEA]),
-    st.none() | st.sampled_from(["a", "A", "b"]),
+    st.none() | st.sampled_from(["a", "A", "b", *HASHES]),
     st.none() | SECONDS,
     st.none() | SECONDS,
     st.none() | st.builds(PushPlace, SECONDS, st.sampled_from(["", "a", "b"])),

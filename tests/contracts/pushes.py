@@ -13,7 +13,19 @@ import pytest
 from buildapi.interfaces import Pushes
 from buildapi.model.branches import Branch
 from buildapi.model.pushes import Push, PushFilter, PushKey, PushPage, PushPlace
-from tests.contracts.reads import ANN, BEA, BRANCHES, CEDAR, T0, TRY, FarmUnderTest, of, run
+from tests.contracts.reads import (
+    ANN,
+    BEA,
+    BRANCHES,
+    CEDAR,
+    LONGER,
+    REVISION,
+    T0,
+    TRY,
+    FarmUnderTest,
+    of,
+    run,
+)
 from tests.reactor import twisted_test
 
 R1, R2, R3 = "abcdef012345", "bbcdef012345", "cbcdef012345"
@@ -208,6 +220,42 @@ class PushesContract:
         assert await listed(made, revision=text) == []
         assert await made.pushes.changes([text]) == {}
         assert await made.pushes.results(TRY, text, 5) == []
+
+    @twisted_test(10)
+    async def test_a_hash_and_its_abbreviation_are_one_revision(
+        self, made: PushesUnderTest
+    ) -> None:
+        """Masters may send back 12 digits of what was pushed, and people ask for new builds so."""
+        first = made.change(LONGER, T0, author=ANN)
+        second = made.change(REVISION, T0 + 5, branch="try-linux-unittest", author=BEA)
+        made.change(REVISION + "2" * 28, T0 + 6, branch="cedar", author=BEA)
+        made.change("1234", T0 + 7, author=BEA)
+        made.change("12345", T0 + 8, author=BEA)
+        page = await made.pushes.pushes(PushFilter((TRY,)), 5)
+        assert named(page) == [("try", "12345"), ("try", "1234"), ("try", LONGER)]
+        push = page.pushes[2]
+        assert [change.id for change in push.changes] == [first, second]
+        whole, short = made.request("try", LONGER), made.request("try", REVISION)
+        made.request("try", REVISION + "2" * 28)
+        work = await made.pushes.work([push])
+        assert of(work[push.key])[1] == [short, whole]
+        for revision in (LONGER, REVISION):
+            assert await listed(made, revision=revision) == [LONGER]
+            assert await listed(made, revision=revision, author=BEA) == []
+        found = await made.pushes.changes([LONGER, REVISION, "1234"])
+        assert {r: len(of) for r, of in found.items()} == {LONGER: 2, REVISION: 3, "1234": 1}
+        assert found[LONGER] == push.changes
+
+    @twisted_test(10)
+    async def test_a_push_whose_first_change_is_abbreviated_has_the_whole_hash(
+        self, made: PushesUnderTest
+    ) -> None:
+        made.change(REVISION, T0, author=ANN)
+        made.change(LONGER, T0 + 5, author=BEA)
+        assert await listed(made) == [LONGER]
+        assert await listed(made, author=ANN) == [LONGER]
+        assert await listed(made, author=BEA) == []
+        assert await listed(made, after=PushPlace(T0, LONGER)) == []
 
     @twisted_test(10)
     async def test_a_push_belongs_to_whoever_sent_its_first_change(

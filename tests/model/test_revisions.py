@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildapi.model.revisions import RevisionMatch, ambiguity, distinct, short_revision
+from buildapi.model.revisions import (
+    RevisionMatch,
+    ambiguity,
+    distinct,
+    longest_spelling,
+    same_revision,
+    short_revision,
+)
 
 HASH = "abcdef0123456789abcdef0123456789abcdef01"
 
@@ -73,3 +80,31 @@ def test_only_hashes_are_shortened() -> None:
 def test_the_words_name_what_is_not_decided() -> None:
     assert ambiguity("abc", ()) == ""
     assert ambiguity("abc", ["abc1", "abc2"]) == "Revision abc fits 2 revisions: abc1, abc2"
+
+
+SHORT = "abcdef012345"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (SHORT, SHORT + "6" * 28, True),
+        (SHORT.upper(), SHORT + "6" * 28, True),
+        (SHORT + "6", SHORT + "66", True),
+        (SHORT + "6" * 28, SHORT + "7" * 28, False),
+        (SHORT[:11], SHORT, False),
+        (SHORT, SHORT + "g", False),
+        ("tip", "tip", True),
+        ("tip", "Tip", False),
+        ("1234", "12345", False),
+    ],
+)
+def test_a_hash_and_its_abbreviation_are_the_same(one: str, other: str, same: bool) -> None:
+    assert same_revision(one, other) is same_revision(other, one) is same
+
+
+def test_the_longest_spelling_is_that_of_one_revision() -> None:
+    whole = SHORT + "6" * 28
+    assert longest_spelling([SHORT, whole, SHORT + "6"]) == whole
+    assert longest_spelling([SHORT, whole, SHORT + "7"]) is None
+    assert longest_spelling(["tip"]) == "tip"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from functools import partial
 from operator import attrgetter
 from statistics import median_low
 from typing import Any, TypeVar
@@ -80,7 +81,7 @@ from buildapi.model.records import (
     Stage,
     UserBuilds,
 )
-from buildapi.model.revisions import RevisionMatch
+from buildapi.model.revisions import RevisionMatch, longest_spelling, same_revision
 from buildapi.model.row_marks import GROUP_BITS, RowMarks
 from buildapi.model.steps import Sharer
 from buildapi.mq.embedded import EmbeddedBroker
@@ -365,21 +366,28 @@ class MemoryPushes:
         for change in sorted(self.known, key=lambda c: (c.when, c.id)):
             for name, branch in owners.items():
                 if branch.owns(change.branch) and change.revision.strip():
-                    groups.setdefault((name, change.revision), []).append(change)
+                    whole = self._longest(branch, change.revision)
+                    groups.setdefault((name, whole), []).append(change)
         return [Push(owners[name], rev, changes) for (name, rev), changes in groups.items()]
+
+    def _longest(self, branch: Branch, revision: str) -> str:
+        ours = {c.revision for c in self.known if branch.owns(c.branch)}
+        return longest_spelling({r for r in ours if same_revision(r, revision)}) or revision
 
     async def work(self, pushes: Sequence[Push]) -> Mapping[PushKey, BranchDay]:
         await self.builds.failing.happen("work", tuple(push.key for push in pushes))
         found = {}
         for push in pushes:
             owned, waiting = self.builds._owned(push.branch), self.builds._waiting(push.branch)
-            found[push.key] = BranchDay(owned, waiting).only(push.revision.__eq__)
+            found[push.key] = BranchDay(owned, waiting).only(partial(_spells, push.revision))
         return found
 
     async def changes(self, revisions: Collection[str]) -> Mapping[str, Sequence[Change]]:
         await self.changing.happen("changes", tuple(revisions))
         ordered = sorted(self.known, key=lambda c: (c.when, c.id))
-        found = {r: [c for c in ordered if c.revision == r] for r in revisions if r.strip()}
+        found = {
+            r: [c for c in ordered if same_revision(c.revision, r)] for r in revisions if r.strip()
+        }
         return {revision: changes for revision, changes in found.items() if changes}
 
     async def files(self, changes: Sequence[int]) -> Mapping[int, Sequence[str]]:
@@ -405,10 +413,14 @@ class MemoryPushes:
         return ours[first : first + limit]
 
 
+def _spells(revision: str, stored: str | None) -> bool:
+    return stored is not None and same_revision(revision, stored)
+
+
 def _selects(wanted: PushFilter, push: Push) -> bool:
     return (
         wanted.author in {None, push.first.author}
-        and wanted.revision in {None, push.revision}
+        and (wanted.revision is None or same_revision(wanted.revision, push.revision))
         and (wanted.since is None or push.when >= wanted.since)
         and (wanted.until is None or push.when < wanted.until)
         and (wanted.after is None or push.place < wanted.after)

@@ -30,6 +30,7 @@ from buildapi.buildbot.v08.queries import (
     of_revision,
     seconds,
 )
+from buildapi.buildbot.v08.revision_spellings import Spellings, portions, spelled_as
 from buildapi.db.call_groups import CallGroups
 from buildapi.db.sql import (
     Column,
@@ -46,6 +47,7 @@ from buildapi.model.branches import Branch
 from buildapi.model.farm_rows import BranchFilter
 from buildapi.model.pushes import Change, Push, PushFilter, PushKey, PushPage, PushPlace, first_page
 from buildapi.model.records import BranchDay, Build, RequestBuild
+from buildapi.model.revisions import longest_spelling, same_revision
 from buildapi.reactor_time import ReactorTime
 
 FILES_MAX = 10_000
@@ -300,22 +302,23 @@ class _PushesOfRevisions:
             of = found.get(revision, ())
             self._known[revision] = list(_by_branch(revision, of, self._owner))
         first = {change.id for change in changes}
-        return [
-            push
-            for revision in revisions
-            for push in self._known[revision]
-            if push.first.id in first and _fits(push, self._wanted)
-        ]
+        pushes = (push for revision in revisions for push in self._known[revision])
+        # Once, though each of its spellings leads to it.
+        by_key = {push.key: push for push in pushes if push.first.id in first}
+        return [push for push in by_key.values() if _fits(push, self._wanted)]
 
 
 def _condition(wanted: PushFilter) -> tuple[str, dict[str, object]]:
     branches, params = let_through("c.branch", BranchFilter(wanted.branches))
     parts = [branches]
-    # Both comparisons: the bare one uses the index, the exact one tells upper from lower case.
-    for column, value in (("author", wanted.author), ("revision", wanted.revision)):
-        if value is not None:
-            parts.append(f"c.{column} = :{column} AND {exact(f'c.{column}')} = :{column}")
-            params[column] = value
+    if wanted.author is not None:
+        # Both comparisons: the bare one uses the index, the exact one tells upper from lower case.
+        parts.append(f"c.author = :author AND {exact('c.author')} = :author")
+        params["author"] = wanted.author
+    if wanted.revision is not None:
+        spelled, more = spelled_as("changes", "c.revision", [wanted.revision])
+        parts.append(spelled)
+        params |= more
     return " AND ".join(parts), params
 
 
@@ -323,19 +326,25 @@ def _fits(push: Push, wanted: PushFilter) -> bool:
     """Return whether a push is one of those wanted; its first change was found by SQL."""
     if wanted.after is not None and push.place >= wanted.after:
         return False
+    if wanted.revision is not None and not same_revision(push.revision, wanted.revision):
+        return False
     # MySQL ignores blanks at the end.
-    return wanted.author in {None, push.first.author} and wanted.revision in {None, push.revision}
+    return wanted.author in {None, push.first.author}
 
 
 def _by_branch(revision: str, changes: Iterable[Change], owner: _Owner) -> Iterable[Push]:
-    """Yield the pushes of a revision, one for each branch."""
+    """Yield the pushes of a revision, one for each branch, with its longest spelling there."""
     groups: dict[str, tuple[Branch, list[Change]]] = {}
     for change in changes:
         branch = owner(change.branch)
         if branch is not None:
             groups.setdefault(branch.name, (branch, []))[1].append(change)
     for branch, ours in groups.values():
-        yield Push(branch, revision, ours)
+        longest = longest_spelling({change.revision for change in ours})
+        if longest is not None:
+            yield Push(branch, longest, ours)
+        elif exact_ones := [change for change in ours if change.revision == revision]:
+            yield Push(branch, revision, exact_ones)
 
 
 @attrs.frozen
@@ -352,14 +361,15 @@ class _Owner:
 
 
 def _changes(read: Read, revisions: Sequence[str], bounds: PushBounds) -> dict[str, list[Change]]:
-    """Return the changes of these revisions, the first of each first."""
-    found: dict[str, list[Change]] = {revision: [] for revision in revisions}
-    for some in chunks(revisions):
+    """Return the changes of these revisions, however spelled, the first of each first."""
+    found: dict[str, dict[int, Change]] = {revision: {} for revision in revisions}
+    asked = Spellings.of(found)
+    for some in portions(revisions):
+        # All spellings of a revision come with one statement, and maybe again with another.
         for change in _first_changes(read, some, bounds.of_revisions):
-            # MySQL ignores case, and blanks at the end.
-            if change.revision in found:
-                found[change.revision].append(change)
-    return {revision: changes for revision, changes in found.items() if changes}
+            for revision in asked.meant_by(change.revision):
+                found[revision].setdefault(change.id, change)
+    return {revision: list(changes.values()) for revision, changes in found.items() if changes}
 
 
 def _first_changes(read: Read, revisions: Sequence[str], most: int) -> Sequence[Change]:
@@ -380,15 +390,18 @@ def _work(read: Read, pushes: Sequence[Push]) -> Mapping[PushKey, BranchDay]:
     for push in pushes:
         oldest[push.revision] = min(push.when, oldest.get(push.revision, push.when))
     rows: dict[PushKey, list[_Row]] = {key: [] for key in keys}
-    for some in chunks(list(oldest)):
-        revisions, params = any_of("revision", some)
-        query = of_revision(f"ss.revision IN ({revisions}) AND bs.submitted_at >= :since")
+    for some in portions(oldest):
+        spelled, params = spelled_as("sourcestamps", "ss.revision", some)
+        query = of_revision(f"{spelled} AND bs.submitted_at >= :since")
         since = min(oldest[revision] for revision in some) - SKEW
+        meant = cache(Spellings.of(some).meant_by)
         for row in query.all_of(read, since=since, **params):
             branch = owners(row[0].branch)
-            key = PushKey(branch.name if branch else "", row[0].revision or "")
-            if key in rows:
-                rows[key].append(row)
+            name = branch.name if branch is not None else ""
+            for revision in meant(row[0].revision):
+                key = PushKey(name, revision)
+                if key in rows:
+                    rows[key].append(row)
     return {key: apart(of) for key, of in rows.items()}
 
 
@@ -454,10 +467,10 @@ def newest_changes(where: str, *, by_time: bool) -> Query[NewestChange]:
 
 
 def changes_of(revisions: Sequence[str]) -> tuple[Query[Change], dict[str, object]]:
-    """Select the first ``:rows`` changes of these revisions, oldest first."""
-    names, params = any_of("revision", revisions)
+    """Select the first ``:rows`` changes of revisions, however spelled, oldest first."""
+    spelled, params = spelled_as("changes", "c.revision", revisions)
     return Query(
-        f"SELECT {_CHANGE} FROM changes c WHERE c.revision IN ({names})"  # noqa: S608  # constants and parameter names
+        f"SELECT {_CHANGE} FROM changes c WHERE {spelled}"  # noqa: S608  # constants and parameter names
         " ORDER BY c.when_timestamp, c.changeid LIMIT :rows",
         _change_row,
     ), params
