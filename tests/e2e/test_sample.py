@@ -93,6 +93,14 @@ def test_a_rebuild_goes_pending_running_done_and_a_restart_goes_on(sample: Servi
 
     made = [item["request_id"] for item in job["items"]]
     assert len(made) == 3
+    old = client.get(f"{BRANCH}/build/{build['build_id']}").body
+    assert old["rebuilt_as"] == sorted(made, reverse=True)
+    new = client.get(f"{BRANCH}/request/{made[0]}").body
+    assert new["rebuild_of"] == {
+        "build_id": build["build_id"],
+        "request_id": None,
+        "job_id": job["id"],
+    }
     wait_until_listed(sample, made)
     wait_for(sample, made[0], "claimed_at")
     sample.stop()

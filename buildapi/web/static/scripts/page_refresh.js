@@ -64,11 +64,13 @@ export function swap(old, into) {
     if (field.value !== initial(field)) places.set(key, field.value);
   }
   const chosen = new Set($$("input[name=item]:checked", old).map((box) => box.value));
+  const opened = new Set($$("details[open]", old).map((one) => one.dataset.key));
   const active = document.activeElement, focused = old.contains(active) ? keyOf(old, active) : null;
   old.replaceWith(into);
   dress(into);
   tick();
   for (const box of $$("input[name=item]", into)) box.checked = chosen.has(box.value);
+  for (const one of $$("details[data-key]", into)) if (opened.has(one.dataset.key)) one.open = true;
   for (const [key, field] of fields(into)) if (places.has(key)) field.value = places.get(key);
   if (focused !== null) refocus(into, active, focused);
   prepareList();
