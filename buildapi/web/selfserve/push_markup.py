@@ -132,6 +132,8 @@ class PushMarkup:
     def _progress(self, one: PushSummary) -> str:
         word, kind = done_word(one)
         parts = [f'<span class="done {kind}">{word}</span>']
+        if not one.complete:
+            parts.append(notify_button(one.push.branch.name, one.push.revision))
         if one.started is not None:
             parts.append(
                 f'in <span class="took" title="from the first start to the last end">'
@@ -184,6 +186,13 @@ def done_word(one: PushSummary) -> tuple[str, str]:
     if one.started is None:
         return "not started yet", "not"
     return "under way", "not"
+
+
+def notify_button(branch: str, revision: str) -> Markup:
+    """Return the button that asks the browser for a notification; scripts show it."""
+    named = f'data-branch="{escape(branch)}" data-revision="{escape(revision)}"'
+    # Escaped in the line above.
+    return Markup(f'<button type="button" class="notify" {named} hidden>notify when done</button>')  # noqa: S704
 
 
 def push_id(branch: str, revision: str) -> str:

@@ -4,13 +4,17 @@
 import { start } from "./events.js";
 import "./filters.js";
 import "./forms.js";
+import { makeReady } from "./fresh_content.js";
+import { showProgress } from "./page_progress.js";
+import "./push_keyboard.js";
 import { count, prepareList } from "./selection.js";
-import { dress, tick } from "./times.js";
+import { tick } from "./times.js";
 
 document.documentElement.classList.add("js");
-dress(document);
+makeReady(document);
 tick();
 setInterval(tick, 1000);
+showProgress();
 prepareList();
 count();
 start();

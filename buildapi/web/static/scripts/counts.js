@@ -3,6 +3,7 @@
 import { $ } from "./dom.js";
 import { held } from "./held_rows.js";
 import { fetched } from "./page_fetch.js";
+import { showProgress } from "./page_progress.js";
 import { dress } from "./times.js";
 
 let countsDue = 0;
@@ -27,6 +28,7 @@ export function replaceCounts(page) {
       if (old && next && !(id === "rebuild-failed" && old.matches(":hover, :focus-within"))) old.replaceWith(document.adoptNode(next));
     }
     dress(document);
+    showProgress();
   });
 }
 

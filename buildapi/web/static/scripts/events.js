@@ -2,10 +2,13 @@
 
 import { soonCounts } from "./counts.js";
 import { $$ } from "./dom.js";
-import { follow, waitForUnended } from "./job_lines.js";
+import { ENDED, follow, waitForUnended } from "./job_lines.js";
+import { hearOfPanel } from "./job_panel.js";
 import { hear } from "./live_rows.js";
 import { mount } from "./page.js";
 import { refresh } from "./page_refresh.js";
+import { pushes } from "./push_jobs.js";
+import { hearOfPush, readPage } from "./push_updates.js";
 import { list, watched } from "./sections.js";
 import { POLL, stream } from "./stream.js";
 
@@ -31,10 +34,12 @@ function soon(id) {
 
 function heardOf(kind, data) {
   if (kind === "job") follow(data);
+  const ids = (data.requests || [data]).map((one) => String(one.request_id));
+  if (kind !== "job" || ENDED.has(data.state)) hearOfPanel(kind === "job" ? null : ids);
+  if (pushes()) return kind === "job" ? undefined : hearOfPush(data);
   const live = document.getElementById("live");
   if (live) {
     const of = live.dataset.of ? live.dataset.of.split(" ") : null;
-    const ids = (data.requests || [data]).map((r) => String(r.request_id));
     if (kind === "job" ? !of : !of || ids.some((id) => of.includes(id))) soon("live");
   } else if (kind !== "job") {
     hear(data);
@@ -44,7 +49,8 @@ function heardOf(kind, data) {
 
 function again() {
   const at = watched();
-  if (at && at.id !== "jobs") refresh(at.id).catch(() => {});
+  if (at && at.id === "pushes") readPage().catch(() => {});
+  else if (at && at.id !== "jobs") refresh(at.id).catch(() => {});
 }
 
 export function start() {

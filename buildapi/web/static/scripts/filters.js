@@ -4,8 +4,11 @@ import { forget, forgetMore } from "./held_rows.js";
 import { tell } from "./job_lines.js";
 import { fetched } from "./page_fetch.js";
 import { swap } from "./page_refresh.js";
+import { pushes } from "./push_jobs.js";
+import { readyAll } from "./push_updates.js";
 import { list } from "./sections.js";
 
+const TYPED_TEXT = new Set(["search", "text"]);
 let typing = 0, asked = 0;
 
 function filter(form) {
@@ -15,12 +18,13 @@ function filter(form) {
   const number = ++asked;
   fetched(url).then((page) => {
     if (number !== asked) return;                       // somebody typed on meanwhile
-    const old = list(), next = page.getElementById("list");
+    const old = list() || pushes(), next = page.getElementById(old ? old.id : "");
     if (!old || !next) return;
     forgetMore();
     forget();
     swap(old, document.adoptNode(next));
-    history.replaceState(null, "", url);
+    if (pushes()) readyAll();
+    history.replaceState(null, "", url + location.hash);
   }).catch((error) => tell(`Search failed: ${error.message}`));
 }
 
@@ -28,5 +32,6 @@ document.addEventListener("input", (event) => {
   const form = event.target.form;
   if (!form || form.id !== "find") return;
   clearTimeout(typing);
-  typing = setTimeout(() => filter(form), event.target.type === "search" ? 200 : 0);
+  const wait = pushes() ? 400 : 200;                      // a list of pushes is longer
+  typing = setTimeout(() => filter(form), TYPED_TEXT.has(event.target.type) ? wait : 0);
 });

@@ -56,7 +56,8 @@ export function announce() {
   if (!news) return;
   const left = $$("tr.left").length, parts = [];
   const arrived = waiting.size - new Set(successors.values()).size;
-  if (arrived > 0) parts.push(`${arrived} new`);
+  const what = watched().id === "pushes" ? ` push${arrived === 1 ? "" : "es"}` : "";
+  if (arrived > 0) parts.push(`${arrived} new${what}`);
   if (left) parts.push(`${left} gone`);
   button.hidden = !parts.length;
   const words = `${parts.join(", ")}: show`;

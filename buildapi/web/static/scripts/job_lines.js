@@ -4,7 +4,7 @@ import { $, $$, element } from "./dom.js";
 import { mount } from "./page.js";
 import { POLL, stream } from "./stream.js";
 
-const ENDED = new Set(["done", "failed"]);
+export const ENDED = new Set(["done", "failed"]);
 const jobs = new Map();          // lines that tell of a job, by its id
 const early = new Map();         // outcomes of jobs that arrived before their answers
 

@@ -3,9 +3,11 @@
 import { replaceCounts } from "./counts.js";
 import { $, $$, TYPED } from "./dom.js";
 import { keyOf, refocus } from "./focus.js";
+import { makeReady } from "./fresh_content.js";
 import { announce, arrive, drop, forget, held, succeed, successors } from "./held_rows.js";
 import { showHeard } from "./live_rows.js";
 import { fetched } from "./page_fetch.js";
+import { showProgress } from "./page_progress.js";
 import { count, prepareList } from "./selection.js";
 import { mayChange } from "./steady_section.js";
 import { dress, tick } from "./times.js";
@@ -67,7 +69,7 @@ export function swap(old, into) {
   const opened = new Set($$("details[open]", old).map((one) => one.dataset.key));
   const active = document.activeElement, focused = old.contains(active) ? keyOf(old, active) : null;
   old.replaceWith(into);
-  dress(into);
+  makeReady(into);
   tick();
   for (const box of $$("input[name=item]", into)) box.checked = chosen.has(box.value);
   for (const one of $$("details[data-key]", into)) if (opened.has(one.dataset.key)) one.open = true;
@@ -75,6 +77,7 @@ export function swap(old, into) {
   if (focused !== null) refocus(into, active, focused);
   prepareList();
   count();
+  showProgress();
 }
 
 const initial = (field) => field.tagName === "SELECT"

@@ -2,4 +2,4 @@
 
 export const list = () => document.getElementById("list");
 
-export const watched = () => document.getElementById("list") || document.getElementById("live") || document.getElementById("jobs");
+export const watched = () => ["list", "pushes", "live", "jobs"].map((id) => document.getElementById(id)).find(Boolean);
