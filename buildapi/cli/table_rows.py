@@ -16,9 +16,9 @@ Row = Sequence[object]
 Time = Callable[[object], str]
 
 BRANCHES = ("branch", "kind", "repository")
-ITEMS = ("what", "id", "builder", "revision", "state", "since", "took", "priority")
+ITEMS = ("what", "id", "builder", "revision", "author", "state", "since", "took", "priority")
 JOBS = ("job", "state", "action", "who", "when", "finished", "what")
-FARM = ("branch", "revision", "id", "builder", "since", "waits")
+FARM = ("branch", "revision", "author", "id", "builder", "since", "waits")
 RECENT = ("worker", "builder", "number", "master", "result", "since", "took")
 JOB_ITEMS = ("state", "what", "id", "detail")
 TRAIL_EVENTS = ("after", "host", "part", "event", "detail")
@@ -42,6 +42,7 @@ def _build(item: Document, time: Time) -> Row:
         item["build_id"],
         name,
         revision,
+        item.get("author"),  # services before pushes do not send it
         state(item),
         time(item["starttime"]),
         _took(item),
@@ -59,7 +60,8 @@ def _took(item: Document) -> str | None:
 def _request(item: Document, time: Time) -> Row:
     revision, since = short_revision(item["revision"] or ""), time(item["submittime"])
     name, rank = item["buildername"], item["priority"]
-    return "request", item["request_id"], name, revision, state(item), since, None, rank
+    author = item.get("author")
+    return "request", item["request_id"], name, revision, author, state(item), since, None, rank
 
 
 def state(item: Document) -> str:
@@ -224,6 +226,7 @@ def farm(document: Document, name: str, time: Time, now: float) -> Sequence[Row]
         (
             branch,
             short_revision(revision),
+            thing.get("author"),
             thing["id"],
             thing["buildername"],
             time(thing[began]),

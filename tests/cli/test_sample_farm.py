@@ -62,9 +62,45 @@ def test_what_is_there_can_be_listed(farm: Service) -> None:
     assert build["build_id"] in [item.get("build_id") for item in listed]
     table = run(farm, "rev", BRANCH, build["revision"]).out.decode()
     assert build["buildername"] in table
-    for command in ("pending", "running", "waittimes", "jobs", "names"):
+    for command in ("pending", "running", "recent", "waittimes", "jobs", "names"):
         assert run(farm, command).code == 0, command
         assert isinstance(read(farm, command), dict | list)
+
+
+def test_pushes_are_listed_with_whose_they_are(farm: Service) -> None:
+    listed = read(farm, "pushes", "--all", "--limit", 30)["pushes"]
+    push = next(p for p in listed if p["counts"])
+    branch, revision, author = push["branch"], push["revision"], push["author"]
+    assert len(read(farm, "pushes", branch, "--limit", 2)["pushes"]) == 2
+    assert revision in [p["revision"] for p in read(farm, "user", author, "--limit", 50)["pushes"]]
+    table = run(farm, "pushes", branch, "--author", author, "--limit", 50).out.decode()
+    assert revision[:12] in table
+    found = run(farm, "lookup", revision).out.decode().splitlines()
+    assert found == [f"http://127.0.0.1:{farm.port}/self-serve/{branch}/rev/{revision}"]
+
+
+def test_failed_builds_of_a_push_are_rebuilt(farm: Service) -> None:
+    pushes = read(farm, "pushes", BRANCH, "--state", "failure", "--limit", 50)["pushes"]
+    commands = [("rebuild", BRANCH, "--failed", push["revision"]) for push in pushes]
+    # The farm lives: what failed may be built again just now.
+    command = next(c for c in commands if b"dry run" in run(farm, *c, "--dry-run").out)
+    done = run(farm, *command, "--wait=60")
+    assert done.code == 0, done
+    assert "is done: Ok" in done.out.decode()
+
+
+def test_events_are_watched(farm: Service) -> None:
+    build = found(farm, "success")[0]["build_id"]
+    watched = subprocess.Popen(
+        [COMMAND, "watch", "--job", "all", "--limit", "1", "--seconds", "120", "--json"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "BUILDAPI_URL": f"http://127.0.0.1:{farm.port}"},
+    )
+    while watched.poll() is None:
+        assert run(farm, "rebuild", BRANCH, "--build", build, "--wait=30").code == 0
+    out, _ = watched.communicate()
+    event = json.loads(out.splitlines()[0])
+    assert (event["event"], event["data"]["action"]) == ("job", "rebuild_build")
 
 
 def test_is_done_says_no_while_something_runs(farm: Service) -> None:

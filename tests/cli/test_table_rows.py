@@ -68,9 +68,9 @@ REQUEST = {
 
 
 def test_a_list_holds_builds_and_requests() -> None:
-    assert table_rows.items([BUILD, REQUEST], str) == [
-        ("build", 1, "b", "a" * 12, "failure", "10", "10s", None),
-        ("request", 2, "b", "", "pending", "5", None, -1),
+    assert table_rows.items([BUILD, REQUEST | {"author": "ann"}], str) == [
+        ("build", 1, "b", "a" * 12, None, "failure", "10", "10s", None),
+        ("request", 2, "b", "", "ann", "pending", "5", None, -1),
     ]
 
 
@@ -92,7 +92,7 @@ def test_what_waits_is_listed_newest_first() -> None:
 
     tree = {"pending": {"try": {"r1": [thing(1, 90)], "r2": [thing(2, 40)]}}}
     rows = table_rows.farm(tree, "pending", str, 100)
-    assert [(row[2], row[5]) for row in rows] == [(1, "10s"), (2, "1m 00s")]
+    assert [(row[3], row[6]) for row in rows] == [(1, "10s"), (2, "1m 00s")]
 
 
 def test_a_plan_counts_what_it_drops_and_stops() -> None:
