@@ -261,8 +261,9 @@ class BuilderReport:
         """Return the chart of run times, in minutes, by start."""
         ran = sorted((r.start_time or 0, r.run_time) for r in self.over if r.run_time is not None)
         columns = (Column("start", "Started", "time"), Column("minutes", "Minutes", "number"))
-        rows = [(start, round(seconds / 60, 1)) for start, seconds in ran]
-        return [Picture(Grid("runs", "Build duration (minutes)", columns, rows), "line")]
+        rows = [(start, round(seconds / 60, 2)) for start, seconds in ran]
+        grid = Grid("runs", "Build duration (minutes)", columns, rows)
+        return [Picture(grid, "points", "minutes")]
 
     def chart(self) -> GvizTable | str:
         """Return the run time of each build, in seconds, by start."""

@@ -88,7 +88,7 @@ class EndToEndReport:
 
     def pictures(self) -> Sequence[Picture]:
         """Return the chart of durations, in hours, by change."""
-        return [Picture(_durations(self.runs.values()), "line", "hours")]
+        return [Picture(_durations(self.runs.values()), "points", "hours")]
 
     def chart(self) -> GvizTable | str:
         """Return the duration of each run, in hours, by change."""

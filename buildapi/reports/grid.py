@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import attrs
 
 Kind = Literal["text", "time", "seconds", "number"]
-Shape = Literal["line", "area", "bar", "rows", "pie"]
+Shape = Literal["line", "points", "area", "bar", "rows", "pie"]
 
 
 @attrs.frozen
@@ -46,7 +46,8 @@ class Grid:
 class Picture:
     """A chart of a grid: the first column contains the labels, each other one is a series.
 
-    The shape ``rows`` is horizontal bars, for long labels.
+    The shape ``rows`` is horizontal bars, for long labels; ``points`` are not joined by lines, for
+    values that have nothing to do with each other.
     """
 
     grid: Grid

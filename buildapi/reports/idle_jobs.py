@@ -70,7 +70,7 @@ class IdleJobsReport:
         table = self._over_time()
         columns = [Column("at", "Interval"), *(Column(n, n, "number") for n in self.intervals)]
         grid = Grid("utilization", "Running jobs over time", columns, table)
-        return [Picture(grid, "area", stacked=True)]
+        return [Picture(grid, "bar", stacked=True)]
 
     def _over_time(self) -> list[list[object]]:
         names = sorted(self.intervals)

@@ -263,7 +263,7 @@ class WaitTimesReport:
         return [
             Picture(whole, "bar"),
             Picture(count, "bar", stacked=True),
-            Picture(share, "area", "%", stacked=True),
+            Picture(share, "bar", "%", stacked=True),
         ]
 
     def _over_time(self, name: str, title: str, value: Callable[[int, int], float]) -> Grid:

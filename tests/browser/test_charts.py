@@ -131,3 +131,34 @@ def test_bad_values_are_told_on_a_page(visit: Visit) -> None:
     text = "<img src=x onerror=alert(1)>"
     page = visitor.open(f"/reports/waittimes?mpb={quote(text)}")
     expect(page.locator("main")).to_contain_text(f"Bad mpb: '{text}'")
+
+
+# The chart of a canvas, as the library has it.
+AXES = """() => [...document.querySelectorAll("canvas")].map((canvas) => {
+    const {scales, data} = Chart.getChart(canvas);
+    const radii = data.datasets.map((one) => [].concat(one.pointRadius));
+    return {min: scales.x.min, max: scales.x.max, y: scales.y.min,
+            labels: scales.x.ticks.map((tick) => String(tick.label)), radii};
+})"""
+
+
+def test_one_point_is_seen_on_an_axis_as_long_as_what_was_asked_for(visit: Visit) -> None:
+    page = visit().open("/load?step=86400")
+    expect(page.locator("figure.chart.drawn")).to_have_count(2)
+    for axis in page.evaluate(AXES):
+        assert 86_400 <= axis["max"] - axis["min"] <= 2 * 86_400
+        assert all(radii[-1] > 0 for radii in axis["radii"])
+        assert axis["y"] == 0
+
+
+@pytest.mark.parametrize(
+    "path", ["/load?step=60", "/reports/endtoend/{branch}", "/load?step=86400"]
+)
+def test_no_two_marks_of_an_axis_of_times_are_equal(
+    visit: Visit, places: Places, path: str
+) -> None:
+    page = visit().open(places.path(path))
+    expect(page.locator("figure.chart.drawn").first).to_be_visible()
+    for axis in page.evaluate(AXES):
+        assert len(axis["labels"]) > 1
+        assert len(set(axis["labels"])) == len(axis["labels"]), axis["labels"]

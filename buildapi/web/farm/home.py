@@ -77,7 +77,7 @@ class Home:
             found = document.value
             load, farm = found["load"], found["farm"]
             shown = {
-                "chart": chart_data(counts_picture(load)) if load and load["samples"] else None,
+                "chart": _chart(load),
                 "waiting": _by_wait(farm["pools"]) if farm else [],
                 "failing": [part for part in found["health"] if not part["ok"]],
             }
@@ -174,6 +174,12 @@ class Home:
             "open": len(waiting),
             "oldest_open": min((job.when for job in waiting), default=None),
         }
+
+
+def _chart(load: LoadDocument | None) -> Mapping[str, object] | None:
+    if load is None or not load["samples"]:
+        return None
+    return chart_data(counts_picture(load), (load["since"], load["until"]))
 
 
 def _push_json(push: PushSummary) -> PushDocument:

@@ -72,7 +72,8 @@ class LoadViews:
 
         def context() -> Mapping[str, object]:
             pictures = [counts_picture(document.value), waits_picture(document.value)]
-            shown = {"of": document.value, "pictures": list(map(chart_data, pictures))}
+            charts = [chart_data(picture, (since, until)) for picture in pictures]
+            shown = {"of": document.value, "pictures": charts}
             return self._pages.common() | shown
 
         return Reply(document, Page("load.html", TITLE, context), freshness=kept.freshness)

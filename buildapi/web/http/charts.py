@@ -10,8 +10,11 @@ POINTS_MAX = 2000
 """Maximum points of a drawn chart."""
 
 
-def chart_data(picture: Picture) -> dict[str, object]:
-    """Return the data from which scripts draw a chart, and its table."""
+def chart_data(picture: Picture, span: tuple[float, float] | None = None) -> dict[str, object]:
+    """Return the data from which scripts draw a chart, and its table.
+
+    An axis of times is as long as the ``span``: one point alone would make it a day or a century.
+    """
     grid = picture.grid
     head, *series = grid.columns
     rows = _thinned(grid.rows)
@@ -23,6 +26,8 @@ def chart_data(picture: Picture) -> dict[str, object]:
             "stacked": picture.stacked,
             "unit": picture.unit,
             "times": head.kind == "time",
+            "from": None if span is None else int(span[0]),
+            "to": None if span is None else int(span[1]),
             "labels": [row[0] for row in rows],
             "series": [
                 {"label": column.label, "data": [row[i] for row in rows]}

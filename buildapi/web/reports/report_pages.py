@@ -152,11 +152,13 @@ class ReportPages:
     def _context(
         self, shown: RenderedReport, how: ReportRequest, call: Call
     ) -> Mapping[str, object]:
+        window = how.window
+        span = None if window is None else (window.start, window.end)
         return {
             **self._pages.common(),
             "how": how,
             "facts": shown.facts,
-            "pictures": [chart_data(p) for p in shown.pictures if p.grid.rows],
+            "pictures": [chart_data(p, span) for p in shown.pictures if p.grid.rows],
             "grids": [self._table(g, call, main=i == 0) for i, g in enumerate(shown.grids)],
             "link_of": link_of,
             "menu": MENU,
