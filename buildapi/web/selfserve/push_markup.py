@@ -136,11 +136,11 @@ class PushMarkup:
             parts.append(notify_button(one.push.branch.name, one.push.revision))
         if one.started is not None:
             parts.append(
-                f'in <span class="took" title="from the first start to the last end">'
-                f"{lasting(one.ended - one.started)}</span>"
+                f'<span class="took" title="from the first start to the last end">'
+                f"in {lasting(one.ended - one.started)}</span>"
                 if one.ended is not None
-                else f'for <span class="took" data-since="{one.started}"'
-                f' title="since the first start">{lasting(self.now - one.started)}</span>'
+                else f'<span class="took" title="since the first start">for <span'
+                f' data-since="{one.started}">{lasting(self.now - one.started)}</span></span>'
             )
         if one.expected is not None:
             parts.append(
