@@ -141,7 +141,7 @@ RUN_COLUMNS = (
     Column("revision", "Revision"),
     Column("authors", "Authors"),
     Column("result", "Result"),
-    Column("done", "Complete"),
+    Column("done", "Jobs complete"),
     Column("requests", "Requests", "number"),
     Column("took", "Duration", "seconds"),
     Column("changed", "Changed", "time"),

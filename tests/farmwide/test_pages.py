@@ -202,7 +202,7 @@ async def test_the_page_of_a_worker_does_without_what_cannot_be_read() -> None:
     async with a_site(recent=[BUILT], revision=[DONE]) as site:
         site.reads.errors = {"current": DatabaseUnavailable("down")}
         page = (await site.get("/recent/slave1", HTML)).body.decode()
-        assert "Runs no build" not in page
+        assert "No running build" not in page
         assert "0 of the last 1 build failed (0 %)" in page
 
 

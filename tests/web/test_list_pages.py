@@ -26,7 +26,7 @@ async def test_a_day_lists_its_builds_and_pending_requests_with_links(served: Se
     for item in items:
         kind = "build" if "build_id" in item else "request"
         assert f'href="/self-serve/try/{kind}/{item[f"{kind}_id"]}"' in page
-    assert f"{len(items)} of {len(items)}" in page
+    assert f">{len(items)} builds or pending requests<" in page
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])

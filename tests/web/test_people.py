@@ -265,5 +265,5 @@ async def test_the_cancel_of_a_revision_shows_first_what_it_would_do(served: Ser
 async def test_an_empty_list_keeps_its_table_for_what_may_come(served: Served) -> None:
     served.builds.builds, served.builds.requests = {}, {}
     page = (await served.ask("GET", "/self-serve/try?date=2023-11-14")).text
-    assert "No builds or pending requests." in page
+    assert "No builds or pending requests on try." in page
     assert '<template id="new-build">' in page

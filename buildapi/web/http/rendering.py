@@ -74,6 +74,7 @@ environment.filters |= {
     "in_utc": template_filters.in_utc,
     "in_zone": template_filters.in_zone,
     "ago": template_filters.ago,
+    "breakable": template_filters.breakable,
     "lasting": template_filters.lasting,
     "segment": segment,
     "short_revision": short_revision,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
+
+from markupsafe import Markup, escape
 
 UNKNOWN = "unknown"
 """The duration of something that ended before it began."""
@@ -50,6 +53,15 @@ def ago(seconds: int | None, now: int, zone: ZoneInfo) -> str:
     if now - seconds >= DATE_AFTER:
         return in_zone(seconds, zone).partition(" ")[0]
     return f"{lasting(now - seconds)} ago"
+
+
+def breakable(text: str) -> Markup:
+    """Return a text whose lines may end after slashes, colons and at signs, for narrow windows."""
+    return Markup(AFTER.sub(r"\1<wbr>", str(escape(text))))  # noqa: S704  # escaped, and a constant
+
+
+# A browser breaks a path anywhere, where it has no other place [UAX 14, SY and IS before letters].
+AFTER = re.compile(r"([/:@])(?=\w)")
 
 
 def lasting(seconds: int | None) -> str:
