@@ -11,12 +11,15 @@ import pytest
 from markupsafe import escape
 from twisted.internet.defer import Deferred
 
+from buildapi.jobs.push_index import PushIndex
+from buildapi.model.farm_rows import RecentBuild
 from buildapi.model.pushes import SUBJECT_MAX, Change, short_author
 from buildapi.model.records import RequestDetails
+from buildapi.web.farm.farm_serializers import recent_json
 from tests.reactor import twisted_test
 from tests.web.client import JSON
 from tests.web.conftest import Serve, Served
-from tests.web.farm import HOSTILE, NOW, PENDING, a_request, database_down
+from tests.web.farm import HOSTILE, NOW, PENDING, RUNNING_BUILD, a_request, database_down
 
 REVISION = PENDING.revision or ""
 PUSH = Change(1, "try", REVISION, "zoë@example.org", f"{HOSTILE} first\n\nsecond", NOW - 5100)
@@ -143,6 +146,31 @@ async def test_the_page_of_one_says_whose_push_it_is(serve: Serve, path: str) ->
     text = (await served.ask("GET", path)).text
     shown = f'<a href="{HOME_OF_ZOE}">{PUSH.author}</a> {escape(HOSTILE)} first'
     assert f"<dt>Push</dt><dd>{shown}</dd>" in text
+
+
+@twisted_test()
+async def test_the_farm_wide_page_of_a_revision_says_once_whose_it_is(serve: Serve) -> None:
+    served = serve(cache_seconds=0)
+    served.pushes.known = [PUSH]
+    path = f"/revision/try/{REVISION[:12]}"
+    text = (await served.ask("GET", path)).text
+    assert text.count(f'">{PUSH.author}</a> {escape(HOSTILE)} first') == 1
+    assert text.count(f'href="/self-serve/try/rev/{REVISION}"') == 1
+    assert 'data-f="revision"' not in text
+    other = a_request(24, revision=REVISION[:12] + "1" * 28)
+    served.builds.requests[24] = RequestDetails(other, {}, [])
+    text = (await served.ask("GET", path)).text
+    assert 'data-f="revision"' in text, "rows of several revisions say which"
+    assert 'data-f="branch"' not in text
+
+
+def test_recent_builds_say_whose_push_they_are() -> None:
+    recent = RecentBuild(7, "linux", "linux", 3, NOW, None, None, "w1", "m1")
+    index = PushIndex({REVISION: [PUSH]}, lambda stored: stored)
+    (known,) = recent_json([recent], {7: RUNNING_BUILD}, lambda stored: stored, index)
+    assert (known["author"], known["comments"]) == (PUSH.author, f"{HOSTILE} first")
+    (unknown,) = recent_json([recent], {}, lambda stored: stored, index)
+    assert not unknown.keys() & {"author", "comments"}
 
 
 @pytest.mark.parametrize(

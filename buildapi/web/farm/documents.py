@@ -114,6 +114,8 @@ class RecentDocument(TypedDict):
     master: str | None
     build_id: NotRequired[int]
     branch: NotRequired[str]
+    author: NotRequired[PushAuthor]
+    comments: NotRequired[PushSubject]
 
 
 class LoadItem(TypedDict):

@@ -13,6 +13,7 @@ from buildapi.model.branches import Branches
 from buildapi.model.durations import elapsed
 from buildapi.model.farm_rows import PendingEntry, RecentBuild, RunningBuild
 from buildapi.model.json_types import JSONObject
+from buildapi.model.pushes import short_author
 from buildapi.model.records import Build
 from buildapi.model.results import result_word
 from buildapi.model.revisions import short_revision
@@ -39,6 +40,7 @@ WAITING_STATES = ("pending", "claimed")
 RECENT_COLUMNS = (
     TableColumn("slave", "Worker"),
     TableColumn("builder", "Builder"),
+    TableColumn("push", "Push"),
     TableColumn("number", "Number", "number"),
     TableColumn("master", "Master"),
     TableColumn("result", "Result", "state"),
@@ -143,12 +145,37 @@ class FarmPages:
         title = f"Revision {asked['revision'][:40]} on {asked['branch']}"
         now = int(self._pages.now())
 
+        entries = list(_entries(asked["all"]))
+        # Branches and revisions that all rows share are said once, above them.
+        shared = {
+            name
+            for name, values in (
+                ("branch", {branch for branch, _, _ in entries}),
+                ("revision", {revision for _, revision, _ in entries}),
+            )
+            if len(values) == 1
+        }
+        shown = [i for i, column in enumerate(OF_REVISION) if column.name not in shared]
+
         def lines() -> Sequence[Line]:
             known = self._pages.masters()
-            return [_of_revision(*one, known, now) for one in _entries(asked["all"])]
+            found = [_of_revision(*one, known, now) for one in entries]
+            return [tuple(line[i] for i in shown) for line in found]
+
+        def about() -> JSONObject:
+            of = [(b, r, e.get("author"), e.get("comments")) for b, r, e in entries if r]
+            return {"pushes": list(dict.fromkeys(of)), "unknown": UNKNOWN}
 
         return self._table(
-            title, OF_REVISION, lines, call, sort="builder", note=notice, what="builds or requests"
+            title,
+            [OF_REVISION[i] for i in shown],
+            lines,
+            call,
+            sort="builder",
+            note=notice,
+            what="builds or requests",
+            template="farm_revision.html",
+            more=about,
         )
 
     def pushes(self, document: JSONBody, call: Call, branch: str | None) -> Page:
@@ -354,6 +381,7 @@ def _recent(build: JSONObject, on_master: str) -> Line:
     return (
         Cell(slave, f"/recent/{segment(slave)}?greedy=false" if slave else ""),
         Cell(_builder(build), path, "" if path else on_master),
+        _push(build),
         Cell(build["buildnumber"]),
         Cell(build["master"]),
         Cell(result_word(result, none="running")),
@@ -361,6 +389,14 @@ def _recent(build: JSONObject, on_master: str) -> Line:
         Cell(end),
         Cell(lasted),
     )
+
+
+def _push(item: JSONObject) -> Cell:
+    """Return the author and the first line of the push of a build; empty if it is not known."""
+    if "author" not in item:
+        return Cell(None)
+    author, words = item["author"], f"{short_author(item['author'])} {item['comments']}"
+    return Cell(words.strip(), f"/self-serve/user/{segment(author)}" if author else "")
 
 
 def _state(entry: JSONObject) -> str:

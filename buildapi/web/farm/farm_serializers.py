@@ -145,17 +145,21 @@ def recent_json(
     found: Iterable[RecentBuild],
     builds: Mapping[int, Build],
     branch_of: Callable[[str | None], str | None],
+    pushes: PushIndex = NO_PUSHES,
 ) -> list[RecentDocument]:
     """Return recent builds as JSON.
 
     ``builds`` are those of the schedulers, by the ids of recent ones, as far as they are known;
     ``branch_of`` names a stored branch.
     """
-    return [_recent_build(build, builds.get(build.id), branch_of) for build in found]
+    return [_recent_build(build, builds.get(build.id), branch_of, pushes) for build in found]
 
 
 def _recent_build(
-    build: RecentBuild, known: Build | None, branch_of: Callable[[str | None], str | None]
+    build: RecentBuild,
+    known: Build | None,
+    branch_of: Callable[[str | None], str | None],
+    pushes: PushIndex,
 ) -> RecentDocument:
     shaped: RecentDocument = {
         "id": build.id,
@@ -168,9 +172,14 @@ def _recent_build(
         "slavename": build.slavename,
         "master": build.master,
     }
-    branch = None if known is None else branch_of(known.requests[0].branch)
-    if known is not None and branch is not None:
+    if known is None:
+        return shaped
+    first = known.requests[0]
+    branch, words = branch_of(first.branch), pushes.words(first.branch, first.revision)
+    if branch is not None:
         shaped["build_id"], shaped["branch"] = known.id, branch
+    if words is not None:
+        shaped["author"], shaped["comments"] = words
     return shaped
 
 

@@ -178,10 +178,11 @@ class FarmViews:
             current = await self._recorded.current(slaves[0]) if call.html and is_one else None
             builds = await self._recorded.builds([*found, *(current or ())])
             owner = self._directory.branches().owner
-            document = JSONBody.of(recent_json(found, builds, owner))
+            pushes = await self._row_pushes.of(b.requests[0].revision for b in builds.values())
+            document = JSONBody.of(recent_json(found, builds, owner, pushes))
             document.once("builds", lambda: builds)
             if call.html and is_one:
-                runs = None if current is None else recent_json(current, builds, owner)
+                runs = None if current is None else recent_json(current, builds, owner, pushes)
                 document.once("worker", lambda: Worker(slaves[0], found, runs))
             return document
 
