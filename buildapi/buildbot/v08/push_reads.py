@@ -9,24 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from math import inf
 from operator import attrgetter
-from statistics import median_low
 
 import attrs
 import msgspec
 from twisted.logger import Logger
 
+from buildapi.buildbot.v08 import builder_history
 from buildapi.buildbot.v08.branch_conditions import let_through
-from buildapi.buildbot.v08.build_reads import apart, bounded, merge
-from buildapi.buildbot.v08.build_rows import BuildRow, StoredRequest
+from buildapi.buildbot.v08.build_reads import apart, bounded
+from buildapi.buildbot.v08.build_rows import StoredRequest
 from buildapi.buildbot.v08.change_cache import ChangeCache
 from buildapi.buildbot.v08.queries import (
-    REQUEST,
-    SOURCE,
-    TRY,
-    build_row,
-    of_branch,
     of_revision,
     seconds,
 )
@@ -56,17 +52,8 @@ FILES_MAX = 10_000
 RARE = 0.05
 """Share of all changes below which those wanted are found by another index than that of times."""
 
-REQUESTS_SEARCHED = 400
-"""Requests of a builder among whose builds its results on a branch are found."""
-
 DENIED_SECONDS = 3600
 """Seconds until a table that the account may not read is tried again."""
-
-LATEST_BUILDS = 20_000
-"""Builds whose durations the medians are of: the latest of the farm."""
-
-LATEST_PORTION = 1000
-"""Builds of these that one query reads."""
 
 MEDIANS_SECONDS = 600
 """Seconds for which medians are kept."""
@@ -141,7 +128,16 @@ class SQLPushes:
         return await self._changes.changes([r for r in revisions if r.strip()])
 
     async def _read_changes(self, revisions: Collection[str]) -> Mapping[str, Sequence[Change]]:
-        wanted = [revision for revision in revisions if _is_storable(revision)]
+        wanted, most = list(filter(_is_storable, revisions)), self._bounds.of_revisions
+        parts = list(portions(wanted))
+        if not parts:
+            return {}
+        if len(parts) == 1:
+            # Without the statements that begin and end a snapshot: lists wait for this one.
+            query, params = changes_of(parts[0])
+            rows = await bounded(query.many(self._db, **params, rows=most))
+            if len(rows) < most:
+                return _by_revision(wanted, rows)
         return await bounded(self._db.snapshot(lambda read: _changes(read, wanted, self._bounds)))
 
     async def files(self, changes: Sequence[int]) -> Mapping[int, Sequence[str]]:
@@ -172,7 +168,7 @@ class SQLPushes:
 
     async def _read_medians(self, calls: Sequence[None]) -> Sequence[Mapping[str, int]]:
         if self._reactor.seconds() >= self._medians_until:
-            self._medians = await bounded(self._db.snapshot(_medians))
+            self._medians = await bounded(self._db.snapshot(builder_history.medians))
             self._medians_until = self._reactor.seconds() + MEDIANS_SECONDS
         return [self._medians] * len(calls)
 
@@ -182,32 +178,12 @@ class SQLPushes:
         """List the latest builds of a builder on a branch, or those around one, newest first."""
 
         def reading(read: Read) -> Sequence[Build]:
-            return _results(read, branch, builder, limit, around)
+            return builder_history.results(read, branch, builder, limit, around)
 
         try:
             return await bounded(self._db.snapshot(reading))
         except ValueRefusedError:  # no builder of the database can have this name
             return []
-
-
-def _results(
-    read: Read, branch: Branch, builder: str, limit: int, around: int | None
-) -> Sequence[Build]:
-    where, params = of_branch(branch)
-    # A build that serves several requests has a row for each of them.
-    params |= {"builder": builder, "requests": REQUESTS_SEARCHED, "rows": limit * 4}
-    later: Sequence[BuildRow] = []
-    if around is not None:
-        params["around"] = around
-        query = of_builder(f"{where} AND b.id > :around", "ASC", around=True)
-        later = query.all_of(read, **params)[::-1]
-        where = f"{where} AND b.id <= :around"
-    query = of_builder(where, "DESC", around=around is not None)
-    rows = [*later, *query.all_of(read, **params)]
-    found = merge(row for row in rows if branch.owns(row.request.branch))
-    after = 0 if around is None else sum(build.id > around for build in found)
-    first = max(0, after - limit // 2)
-    return found[first : first + limit]
 
 
 def _is_storable(text: str) -> bool:
@@ -362,13 +338,18 @@ class _Owner:
 
 def _changes(read: Read, revisions: Sequence[str], bounds: PushBounds) -> dict[str, list[Change]]:
     """Return the changes of these revisions, however spelled, the first of each first."""
+    rows = [_first_changes(read, some, bounds.of_revisions) for some in portions(revisions)]
+    return _by_revision(revisions, chain.from_iterable(rows))
+
+
+def _by_revision(revisions: Sequence[str], rows: Iterable[Change]) -> dict[str, list[Change]]:
+    """Return the changes of each revision among those that a database takes for theirs."""
     found: dict[str, dict[int, Change]] = {revision: {} for revision in revisions}
     asked = Spellings.of(found)
-    for some in portions(revisions):
-        # All spellings of a revision come with one statement, and maybe again with another.
-        for change in _first_changes(read, some, bounds.of_revisions):
-            for revision in asked.meant_by(change.revision):
-                found[revision].setdefault(change.id, change)
+    for change in rows:
+        for revision in asked.meant_by(change.revision):
+            # All spellings of a revision come with one statement, and maybe again with another.
+            found[revision].setdefault(change.id, change)
     return {revision: list(changes.values()) for revision, changes in found.items() if changes}
 
 
@@ -403,15 +384,6 @@ def _work(read: Read, pushes: Sequence[Push]) -> Mapping[PushKey, BranchDay]:
                 if key in rows:
                     rows[key].append(row)
     return {key: apart(of) for key, of in rows.items()}
-
-
-def _medians(read: Read) -> Mapping[str, int]:
-    newest = NEWEST_BUILD.first_of(read) or 0
-    found: dict[str, list[int]] = {}
-    for until in range(newest, max(0, newest - LATEST_BUILDS), -LATEST_PORTION):
-        for builder, took in ENDED.all_of(read, after=until - LATEST_PORTION, until=until):
-            found.setdefault(builder, []).append(took)
-    return {builder: median_low(of) for builder, of in found.items()}
 
 
 # --- the queries
@@ -483,42 +455,3 @@ def files_of(changes: Sequence[int]) -> tuple[Query[tuple[int, str]], dict[str, 
         f"SELECT changeid, filename FROM change_files WHERE changeid IN ({ids}) LIMIT :rows",  # noqa: S608  # parameter names
         lambda change, name: (change, name),
     ), params
-
-
-NEWEST_BUILD: Query[int | None] = Query("SELECT MAX(id) FROM builds", lambda newest: newest)
-ENDED: Query[tuple[str, int]] = Query(
-    "SELECT br.buildername, b.finish_time - b.start_time FROM builds b"
-    " JOIN buildrequests br ON br.id = b.brid"
-    " WHERE b.id > :after AND b.id <= :until AND b.finish_time >= b.start_time"
-    " AND br.complete = 1",
-    lambda builder, took: (builder, int(took)),
-)
-"""Builder and seconds of the ended builds with these ids."""
-
-
-_REQUESTS_OF_BUILDER = f"""SELECT br.id AS request FROM buildrequests br
- WHERE br.buildername = :builder AND {exact("br.buildername")} = :builder"""  # noqa: S608  # constants
-_OF_AROUND = "(SELECT own.brid FROM builds own WHERE own.id = :around)"
-_LATEST_REQUESTS = f"{_REQUESTS_OF_BUILDER} ORDER BY br.id DESC LIMIT :requests"
-# SQLite allows a LIMIT only at the end of a UNION.
-_REQUESTS_AROUND = f"""SELECT request FROM ({_REQUESTS_OF_BUILDER} AND br.id <= {_OF_AROUND}
- ORDER BY br.id DESC LIMIT :requests) before_it
- UNION ALL SELECT request FROM ({_REQUESTS_OF_BUILDER} AND br.id > {_OF_AROUND}
- ORDER BY br.id LIMIT :requests) after_it"""  # noqa: S608  # constants
-
-
-def of_builder(where: str, order: str, *, around: bool) -> Query[BuildRow]:
-    """Select builds of ``:requests`` requests of ``:builder``, newest or oldest (``ASC``) first.
-
-    The requests are the latest, or so many before and after that of the build ``:around``.
-    """
-    # First the requests alone: a builder may have thousands, and joining them all takes as long as
-    # all else. CROSS keeps SQLite to this order.
-    chosen = _REQUESTS_AROUND if around else _LATEST_REQUESTS
-    return Query(
-        f"SELECT {TRY}, {REQUEST} FROM ({chosen}) chosen"  # noqa: S608  # constants and parameter names
-        " CROSS JOIN buildrequests br ON br.id = chosen.request"
-        f" JOIN builds b ON b.brid = br.id {SOURCE} WHERE {where}"
-        f" ORDER BY b.id {order} LIMIT :rows",
-        build_row,
-    )
