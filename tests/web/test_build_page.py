@@ -159,6 +159,18 @@ async def test_many_properties_are_folded(served: Served, count: int) -> None:
 
 
 @twisted_test()
+async def test_properties_that_requests_have_alike_are_shown_once(served: Served) -> None:
+    built(served, 13, ended(31, 0), ended(32, 0), ended(33, 0))
+    for id_, value in ((31, "one"), (32, "one"), (33, "other")):
+        details = served.builds.requests[id_]
+        served.builds.requests[id_] = attrs.evolve(details, properties={"of": value})
+    page = (await served.ask("GET", "/self-serve/try/build/13")).text
+    assert "1 property of requests 31, 32</summary>" in page
+    assert "1 property of request 33</summary>" in page
+    assert page.count(">one</td>") == 1
+
+
+@twisted_test()
 async def test_what_cannot_be_read_beside_a_build_is_named(served: Served) -> None:
     reported(served, *STEPS)
     served.steps.failing.error = DatabaseUnavailable("the status database does not answer")

@@ -51,6 +51,25 @@ class ShownStep:
 
 
 @attrs.frozen
+class SharedProperties:
+    """The properties that some requests of a build have alike, by the ids of these."""
+
+    requests: Sequence[int]
+    properties: Mapping[str, object]
+
+    @property
+    def first(self) -> int:
+        """Return the id of the first request."""
+        return self.requests[0]
+
+    @property
+    def words(self) -> str:
+        """Return the requests in words."""
+        ids = ", ".join(map(str, self.requests))
+        return f"request {ids}" if len(self.requests) == 1 else f"requests {ids}"
+
+
+@attrs.frozen
 class BuildPage:
     """Build the page from the document and from what is read around it."""
 
@@ -93,6 +112,7 @@ class BuildPage:
                 "steps": _steps(near.record, one, links),
                 "states": {result.id: result.state for result in found},
                 "asked_by": _asked_by(near, requests),
+                "properties": _properties(requests),
                 "folded": FOLDED,
             }
 
@@ -144,6 +164,21 @@ def _asked_by(near: Surroundings, requests: Sequence[JSONObject]) -> str:
     # Buildbot 0.8 sets it of builds that are forced on a master's page.
     owners = [request.get("properties", {}).get("owner") for request in requests]
     return ", ".join(dict.fromkeys(name for name in owners if isinstance(name, str) and name))
+
+
+def _properties(requests: Sequence[JSONObject]) -> Sequence[SharedProperties]:
+    """Return the properties of requests, once where several have the same."""
+    found: list[tuple[Mapping[str, object], list[int]]] = []
+    for request in requests:
+        of = request.get("properties")
+        if not of:
+            continue
+        ids = next((ids for known, ids in found if known == of), None)
+        if ids is None:
+            found.append((of, [request["request_id"]]))
+        else:
+            ids.append(request["request_id"])
+    return [SharedProperties(ids, properties) for properties, ids in found]
 
 
 def _sharers(requests: Sequence[JSONObject]) -> Sequence[Sharer]:
