@@ -119,3 +119,19 @@ def test_pages_of_any_size_read_in_any_portions_are_the_whole_list(
     assert [(p.key, [c.id for c in p.changes]) for p in found] == [
         (p.key, [c.id for c in p.changes]) for p in expected
     ]
+
+
+def test_a_revision_with_very_many_changes_keeps_no_others_from_being_listed(
+    farm: Snapshots,
+) -> None:
+    """Of a tag that is sent again and again the first changes are read, of others all."""
+    rows = [("tip", T0 + n) for n in range(30)] + [("a", T0 + 1), ("b", T0 + 2), ("b", T0 + 40)]
+    farm.fill([Change(i, "try", r, ANN, "fix", when) for i, (r, when) in enumerate(rows, 1)])
+    stored = SQLPushes(cast("Database", farm), Clock(), PushBounds(newest=4, of_revisions=5))
+    for limit in (1, 2, 9):
+        found = whole(stored, PushFilter((TRY,)), limit)
+        assert [(p.revision, p.when, len(p.changes)) for p in found] == [
+            ("b", T0 + 2, 2),
+            ("a", T0 + 1, 1),
+            ("tip", T0, 5),
+        ]
