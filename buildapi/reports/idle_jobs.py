@@ -10,7 +10,7 @@ import attrs
 from buildapi.model.report_rows import StatusBuild
 from buildapi.reports.documents import IdleJobsDocument
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture
-from buildapi.reports.window import Window, label
+from buildapi.reports.window import Window, label, labels
 
 
 @attrs.define
@@ -60,30 +60,28 @@ class IdleJobsReport:
 
     def grids(self) -> Sequence[Grid]:
         """Return the table of all builders."""
-        begins = enumerate(self.window.begins())
-        columns = [Column(f"i{i}", label(b, self.zone), "number") for i, b in begins]
+        texts = enumerate(labels(self.window.begins(), self.zone))
+        columns = [Column(f"i{i}", text, "number") for i, text in texts]
         rows = [(n, s, *self.intervals[n]) for n, s in sorted(self.seconds.items())]
         return [Grid("builders", "By builder", (*HEAD, *columns), rows, "-ran")]
 
     def pictures(self) -> Sequence[Picture]:
         """Return the chart of running jobs over time."""
-        table = self._over_time()
+        table = self._over_time(labels(self.window.begins(), self.zone))
         columns = [Column("at", "Interval"), *(Column(n, n, "number") for n in self.intervals)]
         grid = Grid("utilization", "Running jobs over time", columns, table)
         return [Picture(grid, "bar", stacked=True)]
 
-    def _over_time(self) -> list[list[object]]:
+    def _over_time(self, texts: Sequence[str]) -> list[list[object]]:
         names = sorted(self.intervals)
-        return [
-            [label(begin, self.zone), *(self.intervals[n][i] for n in names)]
-            for i, begin in enumerate(self.window.begins())
-        ]
+        return [[text, *(self.intervals[n][i] for n in names)] for i, text in enumerate(texts)]
 
     def chart(self) -> GvizTable | str:
         """Return the number of jobs by interval."""
         head = [("intervals", "Interval", "string")]
         names = sorted(self.intervals)
-        return GvizTable([*head, *((n, n, "number") for n in names)], self._over_time())
+        table = self._over_time([label(begin, self.zone) for begin in self.window.begins()])
+        return GvizTable([*head, *((n, n, "number") for n in names)], table)
 
 
 HEAD = (Column("builder", "Builder"), Column("ran", "Run time", "seconds"))

@@ -11,7 +11,7 @@ from buildapi.model.report_rows import PushTime
 from buildapi.reports.classification import Classification
 from buildapi.reports.documents import PushesReportDocument
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture
-from buildapi.reports.window import DAY, Window, label
+from buildapi.reports.window import DAY, Window, label, labels
 
 HOURS = 24
 
@@ -82,8 +82,8 @@ class PushesReport:
 
     def grids(self) -> Sequence[Grid]:
         """Return the table of all branches, by interval."""
-        begins = self.window.begins()
-        columns = [Column(f"i{i}", label(b, self.zone), "number") for i, b in enumerate(begins)]
+        texts = enumerate(labels(self.window.begins(), self.zone))
+        columns = [Column(f"i{i}", text, "number") for i, text in texts]
         rows = [
             (name or "(no branch)", sum(counts), *counts)
             for name, counts in sorted(self.by_branch.items())
@@ -95,8 +95,8 @@ class PushesReport:
         """Return the charts of pushes over time, by hour of the day, and by branch."""
         names = sorted(self.by_branch)
         over_time = [
-            (label(begin, self.zone), *(self.by_branch[n][i] for n in names))
-            for i, begin in enumerate(self.window.begins())
+            (text, *(self.by_branch[n][i] for n in names))
+            for i, text in enumerate(labels(self.window.begins(), self.zone))
         ]
         columns = [Column(f"c{i}", n or "(no branch)", "number") for i, n in enumerate(names)]
         hours = [(f"{h:02}", round(c / self.days, 2)) for h, c in enumerate(self.by_hour)]

@@ -13,7 +13,7 @@ import attrs
 
 from buildapi.errors import BadRequest
 from buildapi.model.report_rows import StatusBuild
-from buildapi.model.results import NO_RESULT, result_word
+from buildapi.model.results import NO_RESULT, RESULT_WORDS, result_word
 from buildapi.reports.classification import Classification
 from buildapi.reports.documents import (
     ResultsDocument,
@@ -24,7 +24,7 @@ from buildapi.reports.documents import (
 )
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Link, Picture, percent
 from buildapi.reports.request_rows import quoted
-from buildapi.reports.window import Window, label
+from buildapi.reports.window import Window, labels
 
 # As in the Pylons program a build without a result counts as failed. A cancelled one (6), which
 # that program could not count, does not.
@@ -227,12 +227,12 @@ class SlavesReport:
         # 2000 intervals are for the chart protocol; 96 suffice for a chart on the page.
         coarse = attrs.evolve(self, window=attrs.evolve(self.window, int_size=0).divided(96))
         total, by_silo = coarse.busy
-        labels = [label(begin, self.zone) for begin in coarse.window.begins()]
-        count = Grid("busy", "Busy slaves", BUSY, list(zip(labels, total, strict=True)))
+        texts = labels(coarse.window.begins(), self.zone)
+        count = Grid("busy", "Busy slaves", BUSY, list(zip(texts, total, strict=True)))
         columns = [Column("at", "Interval"), *(Column(n, n, "number") for n in by_silo)]
         rows = [
             (at, *(percent(counts[i], self.silos[n]) for n, counts in by_silo.items()))
-            for i, at in enumerate(labels)
+            for i, at in enumerate(texts)
         ]
         shares = Grid("silos", "Busy slaves by silo (%)", columns, rows)
         return [Picture(count, "area"), Picture(shares, "line", "%")]
@@ -329,12 +329,19 @@ class SlaveReport:
 
     def pictures(self) -> Sequence[Picture]:
         """Return the chart of results over time."""
+        window = self.slave.window
+        counts = [Counter[str]() for _ in range(window.intervals)]
+        for b in self.slave.counted:
+            word = RESULT_WORDS.get(b.result, NOTHING)
+            counts[window.index(b.start or 0)][word] += 1
+        seen = [word for word in (*RESULT_WORDS.values(), NOTHING) if any(c[word] for c in counts)]
         rows = [
-            (label(begin, self.zone), *(round(n, 2) for n in parts))
-            for begin, *parts in self.shares()
+            (text, *(percent(of[word], of.total()) for word in seen))
+            for text, of in zip(labels(window.begins(), self.zone), counts, strict=True)
         ]
-        shares = Grid("ends", "Build results (%)", ENDS, rows)
-        return [Picture(shares, "bar", "%", stacked=True)]
+        columns = (Column("at", "Interval"), *(Column(w, w.capitalize(), "number") for w in seen))
+        shares = Grid("ends", "Build results (%)", columns, rows)
+        return [Picture(shares, "bar", "%", stacked=True)] if seen else []
 
     def chart(self) -> GvizTable | str:
         """Return results by interval; with ``type=busy``, when it was busy."""
@@ -383,12 +390,9 @@ def no_chart() -> GvizTable:
 
 
 BUSY = (Column("at", "Interval"), Column("busy", "Busy slaves", "number"))
-ENDS = (
-    Column("at", "Interval"),
-    Column("success", "Success", "number"),
-    Column("warnings", "Warnings", "number"),
-    Column("failed", "Failed", "number"),
-)
+NOTHING = "no result"
+"""The word for builds that run, or whose result is none of Buildbot's."""
+
 SLAVE_COLUMNS = (
     Column("slave", "Slave"),
     Column("silo", "Silo"),

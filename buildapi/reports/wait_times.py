@@ -14,7 +14,7 @@ from buildapi.model.report_rows import Waiting
 from buildapi.reports.classification import Classification
 from buildapi.reports.documents import Intervals, WaitingDocument, WaitTimesDocument
 from buildapi.reports.grid import Column, Fact, Grid, GvizTable, Picture, percent
-from buildapi.reports.window import Window, label
+from buildapi.reports.window import Window, label, labels
 
 PERCENTILES = (50, 75, 90, 95, 99, 100)
 WAITING_MAX = 5000
@@ -270,8 +270,8 @@ class WaitTimesReport:
         blocks = self.total.every(self.asked.mpb)
         sums = [sum(c[i] for c in blocks.values()) for i in range(self.asked.window.intervals)]
         rows = [
-            (label(begin, self.zone), *(value(c[i], sums[i]) for c in blocks.values()))
-            for i, begin in enumerate(self.asked.window.begins())
+            (text, *(value(c[i], sums[i]) for c in blocks.values()))
+            for i, text in enumerate(labels(self.asked.window.begins(), self.zone))
         ]
         columns = [Column(f"b{b}", f"{self._label(b)} min", "number") for b in blocks]
         return Grid(name, title, (Column("interval", "Interval"), *columns), rows)

@@ -77,3 +77,21 @@ def window_of(start: Seconds | None, end: Seconds | None, now: float) -> Window:
 def label(time: int, zone: tzinfo) -> str:
     """Format a time as ``MM/DD HH:MM``, for charts."""
     return datetime.fromtimestamp(time, zone).strftime("%m/%d %H:%M")
+
+
+FORMATS = ("%m/%d %H:%M", "%m/%d %H:%M:%S", "%m/%d %H:%M:%S %Z", "%Y/%m/%d %H:%M:%S %Z")
+
+
+def labels(times: Sequence[int], zone: tzinfo) -> Sequence[str]:
+    """Format times as ``label`` does, with as much more as makes no two of them equal.
+
+    Intervals of seconds begin in one minute, an hour comes twice when clocks go back, and a day of
+    the year every year.
+    """
+    moments = [datetime.fromtimestamp(time, zone) for time in times]
+    found: Sequence[str] = ()
+    for format_ in FORMATS:
+        found = [moment.strftime(format_) for moment in moments]
+        if len(set(found)) == len(set(times)):
+            break
+    return found

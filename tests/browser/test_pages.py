@@ -27,6 +27,12 @@ SIDEWAYS = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
     [...document.querySelectorAll("main *, header *")].filter((e) => !e.closest(".scroll, pre")
         && e.getBoundingClientRect().right > innerWidth + 1).slice(0, 3).map((e) => e.outerHTML)"""
 
+# Headings that two columns of a table have.
+DOUBLED = """() => [...document.querySelectorAll("table")].flatMap((table) => {
+    const heads = [...table.querySelectorAll("thead th")].map((e) => e.textContent.trim());
+    return heads.filter((text, at) => text && heads.indexOf(text) !== at);
+})"""
+
 # What a live update may put there: texts of the farm that are longer than those of today.
 LENGTHEN = """(text) => document.querySelectorAll("main :is(td, dd, li, p, strong, code, pre, a)")
     .forEach((e) => [...e.childNodes].filter((n) => n.nodeType === Node.TEXT_NODE && n.data.trim())
@@ -47,6 +53,7 @@ def test_a_page_is_valid_and_for_everybody_on_any_screen(
 
     assert not (found := faults(html)), "\n".join(found)
     assert not (found := unlabelled(page)), "\n".join(found)
+    assert page.evaluate(DOUBLED) == []
     page.set_viewport_size(NARROW)
     assert page.evaluate(SIDEWAYS) == []
     page.set_viewport_size(WIDE)

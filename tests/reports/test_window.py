@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildapi.reports.window import DAY, Window, label, window_of
+from buildapi.reports.window import DAY, Window, label, labels, window_of
 
 SMALL = st.integers(0, 300)
 
@@ -64,3 +64,33 @@ def test_what_was_not_asked_for_is_a_day(
 
 def test_labels_are_in_the_zone() -> None:
     assert label(1_434_564_000, ZoneInfo("US/Pacific")) == "06/17 11:00"
+
+
+PACIFIC = ZoneInfo("US/Pacific")
+# 1:00 and 2:00 in summer time, and 1:00 again.
+FALLING_BACK = [1_446_364_800 + 3600 * n for n in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ([1_434_564_000, 1_434_567_600], ["06/17 11:00", "06/17 12:00"]),
+        ([1_434_564_000, 1_434_564_030], ["06/17 11:00:00", "06/17 11:00:30"]),
+        (
+            FALLING_BACK,
+            [
+                "11/01 01:00:00 PDT",
+                "11/01 01:00:00 PST",
+                "11/01 02:00:00 PST",
+                "11/01 03:00:00 PST",
+            ],
+        ),
+        (
+            [1_434_564_000, 1_434_564_000 + 366 * DAY],
+            ["2015/06/17 11:00:00 PDT", "2016/06/17 11:00:00 PDT"],
+        ),
+        ([], []),
+    ],
+)
+def test_no_two_labels_are_equal(times: list[int], expected: list[str]) -> None:
+    assert labels(times, PACIFIC) == expected
