@@ -129,7 +129,7 @@ class Failing:
         self.calls.append(call)
         if self.held is not None:
             await self.held
-        error = self.errors.get(call[0], self.error)
+        error = self.errors.get(call[0], self.error) if call else self.error
         if error is not None:
             raise error
 
