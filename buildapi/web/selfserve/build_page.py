@@ -18,7 +18,7 @@ from buildapi.model.revisions import short_revision
 from buildapi.model.steps import Sharer
 from buildapi.web.farm.master_links import MasterLinks
 from buildapi.web.http.call import Call
-from buildapi.web.http.json_body import JSONBody
+from buildapi.web.http.json_body import JSONBody, encode
 from buildapi.web.http.rendering import Page
 from buildapi.web.http.template_filters import lasting
 from buildapi.web.selfserve.build_surroundings import Surroundings
@@ -54,7 +54,7 @@ class ShownStep:
 class SharedProperties:
     """The properties that some requests of a build have alike, by the ids of these."""
 
-    requests: Sequence[int]
+    requests: list[int]
     properties: Mapping[str, object]
 
     @property
@@ -168,17 +168,13 @@ def _asked_by(near: Surroundings, requests: Sequence[JSONObject]) -> str:
 
 def _properties(requests: Sequence[JSONObject]) -> Sequence[SharedProperties]:
     """Return the properties of requests, once where several have the same."""
-    found: list[tuple[Mapping[str, object], list[int]]] = []
+    found: dict[bytes, SharedProperties] = {}
     for request in requests:
-        of = request.get("properties")
-        if not of:
-            continue
-        ids = next((ids for known, ids in found if known == of), None)
-        if ids is None:
-            found.append((of, [request["request_id"]]))
-        else:
-            ids.append(request["request_id"])
-    return [SharedProperties(ids, properties) for properties, ids in found]
+        if of := request.get("properties"):
+            # By their JSON: to Python, 1 and true are equal.
+            known = found.setdefault(encode(of), SharedProperties([], of))
+            known.requests.append(request["request_id"])
+    return list(found.values())
 
 
 def _sharers(requests: Sequence[JSONObject]) -> Sequence[Sharer]:
