@@ -35,7 +35,7 @@ _GENERAL = frozenset(
 class JobClasses:
     """Class builders by the rules; the classes of up to ``KEPT`` names are cached."""
 
-    _rules: Classification
+    _rules: Classification = attrs.field(repr=False)
     _known: dict[tuple[str, str], JobClass] = attrs.field(factory=dict, init=False, repr=False)
 
     def adopt(self, rules: Classification) -> None:

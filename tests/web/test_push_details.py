@@ -101,7 +101,7 @@ async def test_a_push_of_which_nothing_is_built_yet_has_a_page_and_no_document(
     page = await served.ask("GET", path)
     assert page.status == 200
     assert "comment 1" in about(page.text)
-    assert "No builds or pending requests." in page.text
+    assert "No builds or pending requests on try." in page.text
     assert "1cdef1234567 is not done yet" in page.text
     for other in (path, f"{path}/is_done"):
         assert (await served.ask("GET", other, JSON)).status == 404
