@@ -151,6 +151,7 @@ services:
 dist: $(VENV)/.installed-test
 	@rm -rf build dist buildapi.egg-info
 	@$(VENV)/bin/python -m build --outdir dist .
+	@.ci/check-size dist/*.tar.gz
 
 clean:
 	rm -rf .venv .venv-3.12 .venv-3.13 .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

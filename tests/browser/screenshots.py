@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
-from tests.browser.chromium import NARROW, WIDE, Visitor, chromium
+from tests.browser.chromium import NARROW, Visitor, chromium
+from tests.browser.palette_png import small_png
 from tests.browser.places import PAGES, Places
-from tests.browser.service import ZONE, quick, sample_farm, submit
+from tests.browser.service import ZONE, sample_farm, submit
 from tests.e2e.service import Service
 
 BUILDS = 3000
@@ -26,16 +27,26 @@ class Look(NamedTuple):
     options: Mapping[str, Any]
 
 
-LIGHT = Look("", {"viewport": WIDE})
-DARK = Look("-dark", {"viewport": WIDE, "color_scheme": "dark"})
+SIZE: ViewportSize = {"width": 1280, "height": 720}
+LIGHT = Look("", {"viewport": SIZE})
+DARK = Look("-dark", {"viewport": SIZE, "color_scheme": "dark"})
 NARROWLY = Look("-narrow", {"viewport": NARROW})
-MORE = {
-    "day": (DARK, NARROWLY),
-    "home": (DARK, NARROWLY),
-    "waittimes": (DARK, NARROWLY),
-    "report of slaves": (DARK,),
+SHOWN: Mapping[str, Sequence[Look]] = {
+    "home": (LIGHT,),
+    "pushes of a branch": (LIGHT, DARK, NARROWLY),
+    "day": (LIGHT, NARROWLY),
+    "revision": (LIGHT,),
+    "build, failed": (LIGHT,),
+    "question": (LIGHT,),
+    "plan of a cancel": (LIGHT,),
+    "new builds": (LIGHT,),
+    "jobs": (LIGHT,),
+    "job": (LIGHT,),
+    "pending": (LIGHT,),
+    "status": (LIGHT,),
+    "waittimes": (LIGHT,),
 }
-"""Pages that are looked at in more than one way; ``--all`` looks at all of them so."""
+"""Pages that the documentation shows; ``--all`` takes every page in every way."""
 
 
 def main(arguments: list[str]) -> int:
@@ -59,34 +70,32 @@ def main(arguments: list[str]) -> int:
 def _take(browser: Browser, service: Service, folder: Path, every: bool) -> None:
     places = Places.of(service)
     submit(service, 12, builder="Linux x86-64 mozilla-central valgrind")
-    for name in PAGES:
-        looks = (LIGHT, DARK, NARROWLY) if every else (LIGHT, *MORE.get(name, ()))
-        for look in looks:
+    empty = browser.new_page()
+    for name in PAGES if every else SHOWN:
+        for look in (LIGHT, DARK, NARROWLY) if every else SHOWN[name]:
             visitor = Visitor.of(browser, service.client.url, timezone_id=ZONE, **look.options)
             page = visitor.context.new_page()
             PAGES[name].visit(page, places)
-            _picture(page, folder / f"{_file(name)}{look.suffix}.png")
+            _picture(page, empty, folder / f"{_file(name)}{look.suffix}.png")
             visitor.context.close()
-    _followed(browser, service, places, folder)
+    _panel(browser, service, places, folder)
+    empty.close()
 
 
-def _followed(browser: Browser, service: Service, places: Places, folder: Path) -> None:
-    """Show a day on which something was just asked for."""
-    visitor = Visitor.of(browser, service.client.url, timezone_id=ZONE)
-    page = visitor.open(places.path("/self-serve/{branch}?date={day}"))
-    row = page.locator(f"#build-{quick(service.client)['build_id']}")
-    if not row.count():
-        row = page.locator("tr[data-kind=build]").first
-    row.locator("input[type=submit][value=rebuild]").click()
-    expect(page.get_by_role("status").locator(".state")).to_have_text("done", timeout=180_000)
-    page.locator("input[name=item]").first.check()
-    _picture(page, folder / "day-followed.png")
+def _panel(browser: Browser, service: Service, places: Places, folder: Path) -> None:
+    """Show the panel of a job that failed, beside the list of pushes."""
+    visitor = Visitor.of(browser, service.client.url, timezone_id=ZONE, viewport=SIZE)
+    page = visitor.open(places.path("/self-serve/{branch}/pushes"))
+    page.locator(".job.failure").first.click()
+    expect(page.locator("#panel")).to_contain_text("Builder")
+    empty = visitor.context.new_page()
+    _picture(page, empty, folder / "panel.png")
     visitor.context.close()
 
 
-def _picture(page: Page, path: Path) -> None:
+def _picture(page: Page, empty: Page, path: Path) -> None:
     page.evaluate("document.fonts.ready")
-    page.screenshot(path=path, animations="disabled", caret="hide")
+    path.write_bytes(small_png(empty, page.screenshot(animations="disabled", caret="hide")))
 
 
 def _file(name: str) -> str:

@@ -71,6 +71,15 @@ def test_the_wheel_holds_the_package_and_one_plugin(built: Path) -> None:
     assert "buildapi/py.typed" in names
 
 
+def test_the_archive_is_small(built: Path, tmp_path: Path) -> None:
+    check = ROOT / ".ci" / "check-size"
+    run(check, *built.glob("*.tar.gz"), folder=built)
+    big = tmp_path / "big.tar.gz"
+    big.write_bytes(bytes(3_000_001))
+    with pytest.raises(AssertionError, match="more than"):
+        run(check, big, folder=built)
+
+
 def test_the_archive_holds_all_that_an_operator_needs(built: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
