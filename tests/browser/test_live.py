@@ -328,6 +328,27 @@ def test_a_row_that_comes_says_whose_push_it_is(visit: Visit, farm: Service) -> 
     assert cell.inner_html() == made, "the service makes the same"
 
 
+def test_a_build_that_fails_may_be_built_again_at_once(visit: Visit, farm: Service) -> None:
+    """The button follows what fails, and the row stays where it is under the pointer."""
+    revision, now = "ba11" * 10, int(time.time())
+    seed = seed_of(farm)
+    request_id = seed.request(BRANCH, revision, builder="fails soon", at=now - 99)
+    build_id = seed.run(request_id, at=now - 90)
+    page = watched(visit().open(f"{BRANCH_PAGE}/rev/{revision}"))
+    button = page.locator("#rebuild-failed input[type=submit]")
+    expect(button).to_be_disabled()
+
+    seed.end(build_id, at=now)
+    seed.complete(request_id, results=2, at=now)
+    seed.close()
+
+    expect(button).to_have_value("Rebuild 1 failed …", timeout=FARM_MS)
+    expect(button).to_be_enabled()
+    stays(page)
+    button.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Rebuild build {build_id}?")
+
+
 def test_the_page_of_a_request_follows_it(visit: Visit, farm: Service) -> None:
     (request_id,) = submit(farm, 1, builder="a page of its own")
     page = watched(visit().open(f"{BRANCH_PAGE}/request/{request_id}"))
