@@ -291,7 +291,7 @@ class PushesContract:
         self, made: PushesUnderTest
     ) -> None:
         request = made.request("try", R1, at=T0)
-        made.change(R1, T0 + 12 * 3600)
+        made.change(R1, T0 + 12 * 86_400)
         page = await made.pushes.pushes(PushFilter((TRY,)), 5)
         assert [of(day)[1] for day in (await made.pushes.work(page.pushes)).values()] == [[request]]
 

@@ -58,12 +58,6 @@ DENIED_SECONDS = 3600
 MEDIANS_SECONDS = 600
 """Seconds for which medians are kept."""
 
-SKEW = 86_400
-"""Seconds that builds may be older than the first change of their push.
-
-Change sources have clocks of their own, and operators delete old changes.
-"""
-
 FOREVER = 2**53
 """Later than any time, and within the numbers that every database can compare."""
 
@@ -367,16 +361,16 @@ def _first_changes(read: Read, revisions: Sequence[str], most: int) -> Sequence[
 def _work(read: Read, pushes: Sequence[Push]) -> Mapping[PushKey, BranchDay]:
     keys = {push.key: push.branch for push in pushes}
     owners = _Owner(list({branch.name: branch for branch in keys.values()}.values()))
-    oldest: dict[str, int] = {}
-    for push in pushes:
-        oldest[push.revision] = min(push.when, oldest.get(push.revision, push.when))
     rows: dict[PushKey, list[_Row]] = {key: [] for key in keys}
-    for some in portions(oldest):
+    for some in portions(dict.fromkeys(push.revision for push in pushes)):
+        # Not since some time as well: where revisions have no index, as in the schema of Buildbot
+        # 0.8.2, MySQL then reads all buildsets of that time, not the source stamps, which are
+        # fewer. Builds may also be older than the changes: those have clocks of their own, and
+        # operators delete old ones.
         spelled, params = spelled_as("sourcestamps", "ss.revision", some)
-        query = of_revision(f"{spelled} AND bs.submitted_at >= :since")
-        since = min(oldest[revision] for revision in some) - SKEW
+        query = of_revision(spelled)
         meant = cache(Spellings.of(some).meant_by)
-        for row in query.all_of(read, since=since, **params):
+        for row in query.all_of(read, **params):
             branch = owners(row[0].branch)
             name = branch.name if branch is not None else ""
             for revision in meant(row[0].revision):
