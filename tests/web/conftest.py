@@ -45,6 +45,7 @@ from tests.build_records import MemoryBuildSteps
 from tests.contracts.toy_dialect import ToyDialect, ToyFarm
 from tests.loads import MemoryLoads
 from tests.model.defaults import rules
+from tests.openapi.conformity import undocumented
 from tests.reactor import until
 from tests.trails import MemoryTrail
 from tests.web.client import Answer, Wire, connect, request
@@ -214,7 +215,10 @@ class Served:
         wire = await self.wire()
         wire.send(request(method, path, headers, body))
         await wire.closed
-        return await wire.answer(method)
+        answer = await wire.answer(method)
+        if isinstance(path, str) and answer.status not in NOT_DOCUMENTED:
+            assert [*_differences(method, path, answer)] == []
+        return answer
 
     async def turn(self) -> None:
         """Wait for the answer to a request sent now: what could happen has happened before."""
@@ -226,6 +230,18 @@ class Served:
         stopped = ensureDeferred(_wait(self.listener.stopService()))
         await until(lambda: not any(port.connected for port in ports))
         return stopped
+
+
+NOT_DOCUMENTED = (405, 501)
+"""Statuses of no operation: a method that the path lacks, and what the toy dialect lacks."""
+
+
+def _differences(method: str, path: str, answer: Answer) -> Iterator[str]:
+    """List how an answer with JSON differs from the document of the API."""
+    media = answer.headers.get("content-type", "")
+    if media == "application/json" and "content-encoding" not in answer.headers:
+        body = answer.json if answer.body else None
+        yield from undocumented(method, path, answer.status, media, body)
 
 
 async def _wait(deferred: Deferred[None]) -> None:
