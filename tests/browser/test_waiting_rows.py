@@ -152,6 +152,29 @@ def test_a_list_that_is_read_again_moves_nothing_either(visit: Visit, farm: Serv
     expect(row(page, new)).to_be_visible()
 
 
+def test_a_button_stays_under_the_pointer_on_the_page_of_a_request(
+    visit: Visit, farm: Service
+) -> None:
+    seed, now = seed_of(farm), int(time.time())
+    request = seed.request(BRANCH, "e" * 40, builder="under the pointer", at=now)
+    page = watched(visit().open(f"{BRANCH_PAGE}/request/{request}"))
+    button = page.locator("#live input[type=submit][value=cancel]")
+    state = page.locator("#live .state").first
+    button.hover()
+    where = "b => [b.getBoundingClientRect().left, b.getBoundingClientRect().top]"
+    before = button.evaluate(where)
+
+    seed.run(request, at=now)
+
+    expect(state).not_to_have_text("pending")
+    assert button.evaluate(where) == before
+    expect(page.locator("#live input[type=submit][value=set]")).to_be_visible()
+    page.mouse.move(2, 2)
+    expect(page.locator("#live input[type=submit][value=set]")).to_be_hidden()
+    stays(page)
+    seed.close()
+
+
 def test_job_requests_of_others_wait_too(visit: Visit, farm: Service) -> None:
     (request,) = submit(farm, 1, builder="a job to see")
     own = f"{BRANCH_PAGE}/request/{request}"

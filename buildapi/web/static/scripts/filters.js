@@ -3,7 +3,7 @@
 import { forget, forgetMore } from "./held_rows.js";
 import { tell } from "./job_lines.js";
 import { fetched } from "./page_fetch.js";
-import { swap } from "./page_refresh.js";
+import { swap } from "./page_swap.js";
 import { pushes } from "./push_jobs.js";
 import { readyAll } from "./push_updates.js";
 import { list } from "./sections.js";

@@ -2,8 +2,8 @@
 
 import { $, $$, element } from "./dom.js";
 import { makeReady } from "./fresh_content.js";
+import { bringIn } from "./late_content.js";
 import { fetched } from "./page_fetch.js";
-import { swap } from "./page_refresh.js";
 
 const shown = { name: "", url: "", asked: 0, due: 0 };
 
@@ -58,7 +58,7 @@ export async function openPanel(name, url, beside = null) {
     const [title, section] = await contentOf(url);
     if (number !== shown.asked) return false;
     if (again && document.getElementById("panel-content")) {
-      swap(document.getElementById("panel-content"), section);
+      bringIn(document.getElementById("panel-content"), section);
       $("h2 a", aside).textContent = title;
     } else {
       makeReady(section);

@@ -1,16 +1,14 @@
 /* Put the new content of a page in place; what people do in it meanwhile stays. */
 
 import { replaceCounts } from "./counts.js";
-import { $, $$, TYPED } from "./dom.js";
-import { keyOf, refocus } from "./focus.js";
-import { makeReady } from "./fresh_content.js";
+import { $, $$ } from "./dom.js";
 import { announce, arrive, drop, forget, held, succeed, successors } from "./held_rows.js";
+import { bringIn } from "./late_content.js";
 import { showHeard } from "./live_rows.js";
 import { fetched } from "./page_fetch.js";
-import { showProgress } from "./page_progress.js";
-import { count, prepareList } from "./selection.js";
+import { swap } from "./page_swap.js";
 import { mayChange } from "./steady_section.js";
-import { dress, tick } from "./times.js";
+import { dress } from "./times.js";
 
 /* Put the new content of an element in place; what people do in it meanwhile stays. */
 export async function refresh(id, url = location.href) {
@@ -27,7 +25,7 @@ function update(old, into) {
   if (old.dataset.every && !mayChange(old, into)) return;
   if (!$("tbody tr[id]", old) || !held(old)) {
     forget();
-    return swap(old, into);
+    return old.id === "live" ? bringIn(old, into) : swap(old, into);
   }
   dress(into);
   const there = new Set($$("tbody tr[id]", into).map((row) => row.id));
@@ -59,27 +57,3 @@ function looks(row) {
   for (const age of $$("[data-since], [data-ago]", copy)) age.textContent = "";
   return `${copy.dataset.state} ${copy.innerHTML}`;
 }
-
-export function swap(old, into) {
-  const places = new Map();
-  for (const [key, field] of fields(old)) {
-    if (field.value !== initial(field)) places.set(key, field.value);
-  }
-  const chosen = new Set($$("input[name=item]:checked", old).map((box) => box.value));
-  const opened = new Set($$("details[open]", old).map((one) => one.dataset.key));
-  const active = document.activeElement, focused = old.contains(active) ? keyOf(old, active) : null;
-  old.replaceWith(into);
-  makeReady(into);
-  tick();
-  for (const box of $$("input[name=item]", into)) box.checked = chosen.has(box.value);
-  for (const one of $$("details[data-key]", into)) if (opened.has(one.dataset.key)) one.open = true;
-  for (const [key, field] of fields(into)) if (places.has(key)) field.value = places.get(key);
-  if (focused !== null) refocus(into, active, focused);
-  prepareList();
-  count();
-  showProgress();
-}
-
-const initial = (field) => field.tagName === "SELECT"
-  ? ($("option[selected]", field) || field.options[0] || {}).value : field.defaultValue;
-const fields = (root) => $$(TYPED, root).map((field) => [keyOf(root, field), field]);

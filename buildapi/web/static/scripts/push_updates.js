@@ -155,7 +155,7 @@ for (const kind of ["pointermove", "focusin", "scroll"]) addEventListener(kind, 
 everySecond(() => {
   if (!kept.size || moves === tried) return;
   tried = moves;
-  for (const [id, row] of kept) {
+  for (const [id, row] of [...kept]) {
     const old = document.getElementById(id);
     if (old) put(old, row);
     else kept.delete(id);

@@ -1,13 +1,22 @@
 /* Change what is on a page; what somebody points at or is in stays where it is, or the change is taken back. */
 
-import { $$, CONTROLS } from "./dom.js";
+import { $$, CONTROLS, TYPED } from "./dom.js";
 
 const MOST = 1;                  // pixels that nobody notices, by rounding
 
-let pointer = null;              // where it is, as far as is known
+const AT_IT = 20000;             // milliseconds after which a pointer that rests is nobody's
 
+let pointer = null;              // where it is, as far as is known
+let movedAt = 0;                 // when it moved, or a key was used, last
+let keyboard = false;            // whether that was a key
+
+addEventListener("keydown", () => { keyboard = true; movedAt = Date.now(); }, true);
 for (const kind of ["pointermove", "pointerdown"]) {
-  addEventListener(kind, ({ clientX: x, clientY: y, pointerType }) => { pointer = pointerType === "touch" ? null : { x, y }; }, { capture: true, passive: true });
+  addEventListener(kind, ({ clientX: x, clientY: y, pointerType }) => {
+    pointer = pointerType === "touch" ? null : { x, y };
+    keyboard = false;
+    movedAt = Date.now();
+  }, { capture: true, passive: true });
 }
 document.documentElement.addEventListener("pointerleave", () => { pointer = null; });
 
@@ -85,4 +94,38 @@ export function changeSteadily(change, kept) {
   const stays = steadily(() => { undo = change(); }, () => kept);
   if (!stays) undo();
   return stays;
+}
+
+/* Where elements of a section are in it, were it as wide as another one. */
+function offsets(section, like, elements) {
+  const trial = section.cloneNode(true), all = [section, ...$$("*", section)], copies = [trial, ...$$("*", trial)];
+  const width = `${like.getBoundingClientRect().width}px`;
+  Object.assign(trial.style, { position: "absolute", visibility: "hidden", left: "0", top: "0", width });
+  like.after(trial);
+  const from = trial.getBoundingClientRect();
+  const found = elements.map((element) => copies[all.indexOf(element)].getBoundingClientRect());
+  trial.remove();
+  return found.map((box) => [box.left - from.left, box.top - from.top]);
+}
+
+/* Find what somebody is at in a section. */
+function usedIn(section) {
+  const pointed = underPointer(), focused = document.activeElement, at = [];
+  if (pointed && Date.now() - movedAt < AT_IT) at.push(pointed.closest(CONTROLS));
+  // Focus that a click of the mouse left on a button is no sign that somebody is there.
+  if (keyboard || focused.matches(TYPED)) at.push(focused);
+  return [...new Set(at)].filter((one) => one && one !== section && section.contains(one));
+}
+
+/* Return what somebody is at in a section, and where it is. */
+export const placedIn = (section) => usedIn(section).map((element) => [element, element.getBoundingClientRect()]);
+
+/* Tell whether new content of a section would move what somebody is at there, or take it away. */
+export function wouldMove(old, into) {
+  const within = usedIn(old);
+  if (!within.length) return false;
+  const next = within.map((element) => counterpart(element, old, into));
+  if (!next.every(Boolean)) return true;
+  const before = offsets(old, old, within), after = offsets(into, old, next);
+  return before.some(([left, top], place) => Math.abs(left - after[place][0]) > MOST || Math.abs(top - after[place][1]) > MOST);
 }
