@@ -201,6 +201,8 @@ def test_a_job_is_shown_beside_the_list_which_stays(visit: Visit, farm: Service)
     stays(page)
     page.reload()
     expect(panel(page).locator("input[name=priority]")).to_have_value("4")
+    panel(page).get_by_role("link").first.focus()
+    page.keyboard.press("ArrowDown")  # scrolls, as elsewhere
     page.keyboard.press("Escape")
     expect(panel(page)).to_be_hidden()
     expect(job(page, request)).to_be_focused()

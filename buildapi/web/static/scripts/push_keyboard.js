@@ -119,8 +119,8 @@ const ACTS = {
 };
 
 function placeOf(at) {
-  if (at.closest("a.job[data-job]")) return "job";
   const push = at.closest("tr.push");
+  if (push && at.closest("a.job[data-job]")) return "job";
   // Keys of links and buttons in a push, such as Enter, are the browser's.
   return push && (at === push || at.closest("a.job")) ? "push" : "";
 }

@@ -105,6 +105,8 @@ function looks(row) {
 
 /* Put newer content in the place of a push, or keep it until nobody is there. */
 function put(old, row) {
+  const opened = $$("details", old);
+  for (const [place, one] of $$("details", row).entries()) if (opened[place]) one.open = opened[place].open;
   if (looks(old) === looks(row)) return kept.delete(row.id);
   const current = currentJob(), shown = $("a.job[aria-current]", old);
   const next = current && old.contains(current) ? counterpart(current, old, row) : null;
