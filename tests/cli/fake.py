@@ -24,11 +24,15 @@ class Asked:
 
 @attrs.frozen
 class Reply:
-    """One answer; a body that is no bytes is sent as JSON."""
+    """One answer; a body that is no bytes is sent as JSON.
+
+    One that ``stays_open`` does not end before the test.
+    """
 
     status: int = 200
     body: Any = None
     headers: Mapping[str, str] = attrs.field(factory=dict)
+    stays_open: bool = False
 
 
 @attrs.define
@@ -42,7 +46,7 @@ class Fake:
 @contextmanager
 def fake(answer: Callable[[Asked], Reply]) -> Iterator[Fake]:
     """Run a server on a free port of the loopback."""
-    state = Fake()
+    state, over = Fake(), Event()
 
     class Handler(BaseHTTPRequestHandler):
         def handle_any(self) -> None:
@@ -58,6 +62,8 @@ def fake(answer: Callable[[Asked], Reply]) -> Iterator[Fake]:
             self.end_headers()
             try:
                 self.wfile.write(data)
+                if reply.stays_open:
+                    over.wait()
             except OSError:  # who asked had enough
                 self.close_connection = True
 
@@ -73,6 +79,7 @@ def fake(answer: Callable[[Asked], Reply]) -> Iterator[Fake]:
     try:
         yield state
     finally:
+        over.set()
         server.shutdown()
         thread.join()
         server.server_close()

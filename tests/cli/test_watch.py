@@ -124,7 +124,7 @@ def test_so_many_events_are_printed_one_a_line() -> None:
 
 
 def answering_forever(_: Asked) -> Reply:
-    return Reply(200, HELLO + sent(1), {**STREAM, "Content-Length": "1000000"})
+    return Reply(200, HELLO + sent(1), {**STREAM, "Content-Length": "1000000"}, stays_open=True)
 
 
 def test_it_ends_after_a_time() -> None:
