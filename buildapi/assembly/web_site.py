@@ -291,7 +291,7 @@ def web_site(
     )
     jobs = JobPages(store, live.waiter, live.cache, pages, zone, limits.jobs_page, of_rows)
     classes = JobClasses(classification)
-    reader = PushReader(dialect.pushes, builds, dialect.farm_reads, classes, now, reactor)
+    reader = PushReader(dialect.pushes, classes, now, reactor)
     pushes = PushLists(directory, reader, live.cache, PushPages(pages))
     home = Home(
         directory,

@@ -9,8 +9,6 @@ import attrs
 import pytest
 from twisted.internet.task import Clock
 
-from buildapi.buildbot.v08.build_reads import SQLBuilds
-from buildapi.buildbot.v08.farm_reads import SQLFarmReads
 from buildapi.buildbot.v08.push_reads import SQLPushes
 from buildapi.db.sql import Database, Params, Read, Row
 from buildapi.jobs.push_selection import PushSelection
@@ -69,8 +67,6 @@ async def test_a_list_takes_four_statements(
     reads = SQLPushes(db, Clock())
     reader = PushReader(
         reads,
-        SQLBuilds(db),
-        SQLFarmReads(db),
         JobClasses(read_classification(None)),
         lambda: T0 + 100,
         Clock(),

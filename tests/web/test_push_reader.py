@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -16,7 +17,7 @@ from buildapi.reports.job_classes import JobClasses
 from buildapi.web.reports.classification_file import read_classification
 from buildapi.web.selfserve.push_reader import PushReader
 from tests.reactor import twisted_test
-from tests.web.farm import NOW, Failing, MemoryBuilds, MemoryFarmReads, MemoryPushes
+from tests.web.farm import NOW, Failing, MemoryBuilds, MemoryPushes
 
 TRY = Branch("try", ("try",), {})
 
@@ -37,8 +38,7 @@ class Crowded(Failing):
 
 def reader(pushes: MemoryPushes) -> PushReader:
     classes = JobClasses(read_classification(None))
-    farm = MemoryFarmReads(pushes.builds)
-    return PushReader(pushes, pushes.builds, farm, classes, lambda: NOW, Clock())
+    return PushReader(pushes, classes, lambda: NOW, Clock())
 
 
 def crowded(most: int) -> tuple[PushReader, Crowded]:
@@ -62,3 +62,36 @@ async def test_a_push_with_too_many_jobs_for_a_read_is_refused() -> None:
     pushes, _ = crowded(0)
     with pytest.raises(BadRequest, match="Too many rows"):
         await pushes.read(PushFilter((TRY,)), PushSelection(), 8)
+
+
+SHORT = "abcdef012345"
+WHOLE = f"{SHORT:0<40}"
+TWIN = f"{SHORT:1<40}"
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked", "expected"),
+    [
+        ([WHOLE], SHORT, [WHOLE]),
+        ([WHOLE], SHORT.upper(), [WHOLE]),
+        ([WHOLE], SHORT + "000", [WHOLE]),
+        ([SHORT], WHOLE, [SHORT]),
+        # Digits beyond those compared decide only between several revisions.
+        ([WHOLE], SHORT + "777", [WHOLE]),
+        ([WHOLE], TWIN, [WHOLE]),
+        ([WHOLE, TWIN], TWIN, [TWIN]),
+        ([WHOLE, TWIN], SHORT, [TWIN, WHOLE]),
+        ([WHOLE], SHORT[:11], []),
+        (["1234", "12345"], "1234", ["1234"]),
+        (["tip"], "ti", []),
+    ],
+)
+@twisted_test()
+async def test_a_push_without_builds_is_found_by_the_digits_of_its_hash(
+    stored: Sequence[str], asked: str, expected: Sequence[str]
+) -> None:
+    builds = MemoryBuilds({}, {})
+    known = [Change(n, "try", revision, f"{n}", "", NOW - n) for n, revision in enumerate(stored)]
+    pushes = reader(MemoryPushes(builds, [*known, Change(9, "cedar", "9" * 40, "", "", NOW)]))
+    found = await pushes.of_revision(PushFilter((TRY,)), asked, PushSelection())
+    assert sorted(one.push.revision for one in found.pushes) == sorted(expected)

@@ -8,12 +8,11 @@ from itertools import groupby
 import attrs
 
 from buildapi.errors import BadRequest
-from buildapi.interfaces import Builds, FarmReads, Pushes
+from buildapi.interfaces import Pushes
 from buildapi.jobs.push_selection import PushSelection
 from buildapi.jobs.push_summary import PushSummary, summary
 from buildapi.jobs.pushed_together import joined
 from buildapi.model.branches import Branch
-from buildapi.model.farm_rows import BranchFilter
 from buildapi.model.pushes import Push, PushFilter, PushKey, PushPlace
 from buildapi.model.records import BranchDay
 from buildapi.model.revisions import RevisionMatch, distinct
@@ -47,8 +46,6 @@ class PushReader:
     """Read pushes and their summaries; ``now`` returns seconds since the epoch."""
 
     _pushes: Pushes
-    _builds: Builds
-    _farm: FarmReads
     _classes: JobClasses
     _now: Callable[[], float]
     _reactor: ReactorTime
@@ -103,11 +100,9 @@ class PushReader:
         """Return the revisions that a text may mean, itself among them."""
         if wanted.prefix is None:
             return [wanted.text]
-        if len(branches) == 1:
-            stored = await self._builds.revisions(branches[0], wanted)
-        else:
-            entries = await self._farm.revision(BranchFilter(tuple(branches)), wanted)
-            stored = [entry.revision or "" for entry in entries]
+        # By the changes, not by the source stamps: a push without builds has none.
+        changes = (await self._pushes.changes([wanted.prefix])).get(wanted.prefix, ())
+        stored = [c.revision for c in changes if any(b.owns(c.branch) for b in branches)]
         meant, _ = wanted.choose(stored, lambda text: text)
         return list(dict.fromkeys([wanted.text, *distinct(meant)]))[:REVISIONS_MAX]
 
