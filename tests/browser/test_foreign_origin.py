@@ -107,7 +107,7 @@ def victim(browser: Browser, origin: str) -> Iterator[Page]:
 def jobs(client: Client) -> int:
     """Return the number of the newest job request."""
     found = client.get("/self-serve/jobs").body
-    return max((job["request_id"] for job in found), default=0)
+    return max((job["id"] for job in found), default=0)
 
 
 # Another port is another origin of the same site, another name of the host another site.
