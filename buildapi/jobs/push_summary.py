@@ -11,7 +11,7 @@ import msgspec
 from buildapi.jobs.build_states import OPEN, RUNNING, STATES, Work, states_of
 from buildapi.jobs.completeness import is_done
 from buildapi.model.job_class import JobClass
-from buildapi.model.pushes import Push
+from buildapi.model.pushes import Change, Push
 from buildapi.model.records import BranchDay, Build
 
 FAILED = ("failure", "exception")
@@ -65,6 +65,11 @@ class PushSummary:
     ended: int | None
     expected: int | None
     others: Sequence[Push] = ()
+
+    @property
+    def changes(self) -> Sequence[Change]:
+        """Return the changes of the push, and of those that were pushed with it."""
+        return [change for push in (self.push, *self.others) for change in push.changes]
 
     @property
     def is_open(self) -> bool:

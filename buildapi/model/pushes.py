@@ -5,7 +5,7 @@ All times are whole seconds since the epoch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 import msgspec
@@ -14,6 +14,9 @@ from buildapi.model.branches import Branch
 
 SUBJECT_MAX = 200
 """Characters of a comment's first line that pages and documents show."""
+
+COMMENTS_MAX = 10_000
+"""Characters of a comment that are read: schemas of some farms have a column without a length."""
 
 
 def short_author(author: str) -> str:
@@ -26,7 +29,7 @@ def short_author(author: str) -> str:
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A change; ``branch`` is as stored, ``comments`` is all that the farm kept of the message."""
+    """A change; ``branch`` is as stored, ``comments`` has ``COMMENTS_MAX`` characters at most."""
 
     id: int
     branch: str | None
@@ -40,6 +43,17 @@ class Change(msgspec.Struct, frozen=True):
     def subject(self) -> str:
         """Return the first line of the comments, at most ``SUBJECT_MAX`` characters."""
         return next(iter(self.comments.strip().splitlines()), "")[:SUBJECT_MAX]
+
+    @property
+    def is_cut(self) -> bool:
+        """Return whether the farm may have more of the comments."""
+        return len(self.comments) >= COMMENTS_MAX
+
+
+def text_length(changes: Iterable[Change]) -> int:
+    """Return the characters of authors and comments, each text once for the copies of it."""
+    texts = {id(text): len(text) for one in changes for text in (one.author, one.comments)}
+    return sum(texts.values())
 
 
 class PushKey(msgspec.Struct, frozen=True, order=True):

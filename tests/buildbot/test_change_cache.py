@@ -128,3 +128,15 @@ async def test_texts_that_repeat_are_kept_once(farm: Farm, clock: Clock) -> None
     await cache.changes(["a"])
     one, two = (await cache.changes(["a"]))["a"]
     assert one.comments is two.comments
+
+
+@twisted_test(10)
+async def test_long_comments_leave_room_for_fewer_changes(farm: Farm, clock: Clock) -> None:
+    farm.stored = {r: [Change(1, "try", r, "ann", "x" * 97, 1)] * 2 for r in "abc"}
+    cache = ChangeCache(farm.read, clock, text_max=250)
+    for revision in ("a", "b", "c", "b"):
+        await cache.changes([revision])
+    assert farm.reads == [["a"], ["b"], ["c"]]
+    await cache.changes(["a"])
+    assert farm.reads[3:] == [["a"]]
+    assert cache._text == sum(kept.text for kept in cache._kept.values()) == 200

@@ -16,7 +16,7 @@ from buildapi.buildbot.v08.push_reads import PushBounds, SQLPushes
 from buildapi.db.sql import Database, Read
 from buildapi.db.sqlite import SQLiteDriver
 from buildapi.interfaces import Pushes
-from buildapi.model.pushes import Change, Push, PushFilter, PushPlace
+from buildapi.model.pushes import COMMENTS_MAX, Change, Push, PushFilter, PushPlace
 from buildapi.sample.farm_schema import scheduler_schema
 from tests.contracts.reads import ANN, BEA, CEDAR, T0, TRY
 from tests.web.farm import MemoryBuilds, MemoryPushes
@@ -69,6 +69,9 @@ class Snapshots:
             " is_dir, repository, project) VALUES (?, ?, ?, ?, ?, ?, 0, '', '')",
             [(c.id, c.branch, c.revision, c.author, c.comments, c.when) for c in changes],
         )
+
+    async def fetch(self, text: str, params: dict[str, Any]) -> Any:
+        return self.driver.select(self.connection, text, params, 999)
 
     async def snapshot(self, reading: Callable[[Read], T]) -> T:
         return reading(lambda text, params: self.driver.select(self.connection, text, params, 999))
@@ -135,3 +138,13 @@ def test_a_revision_with_very_many_changes_keeps_no_others_from_being_listed(
             ("a", T0 + 1, 1),
             ("tip", T0, 5),
         ]
+
+
+@pytest.mark.parametrize("before", ["", "\n\n \n"])
+def test_of_a_very_long_comment_the_beginning_is_read(farm: Snapshots, before: str) -> None:
+    farm.fill([Change(1, "try", "a", ANN, f"{before}fix it\n{'x' * 1_000_000}", T0)])
+    stored = SQLPushes(cast("Database", farm), Clock())
+    (push,) = answer(stored.pushes(PushFilter((TRY,)), 9)).pushes
+    assert push.first.subject == "fix it"
+    assert len(push.first.comments) == COMMENTS_MAX
+    assert answer(stored.changes(["a"])) == {"a": push.changes}

@@ -112,3 +112,33 @@ def test_a_chart_shows_no_line_where_samples_are_missing() -> None:
         (1500, 1, 2),
     ]
     assert (600, None) in waits_picture(told).grid.rows
+
+
+HUGE = 2**53
+
+
+@pytest.mark.parametrize("form", ["html", "json"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"since={HUGE - 90}&until={HUGE}",
+        f"since=-{HUGE}&until=-{HUGE - 90}",
+        f"since={'9' * 29}&until={'9' * 30}",
+        f"until=-{'9' * 30}",
+        "since=0001-01-01&until=0001-01-02",
+        "since=9999-12-30T00:00&until=9999-12-31T00:00",
+        "until=9999-12-31",
+        "since=٣&until=٤",
+        "step=٣٠٠",
+        "step=1e3",
+        "step=-300",
+        f"step={'9' * 10_000}",
+        "since=" + "1" * 10_000,
+        "until=%00",
+        "since=1&since=2",
+    ],
+)
+@twisted_test(20)
+async def test_any_number_is_a_time_or_refused(served: Served, query: str, form: str) -> None:
+    answer = await served.ask("GET", f"/load?{query}&format={form}".encode(), JSON)
+    assert answer.status in (200, 400), answer.body

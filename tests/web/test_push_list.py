@@ -371,3 +371,56 @@ async def test_a_users_name_leads_to_the_own_pushes(farm: Served) -> None:
     page = (await farm.ask("GET", "/self-serve", {"X-Remote-User": "ann/b@example.org"})).text
     assert 'href="/self-serve/user/ann%2Fb%40example.org" title="My pushes"' in page
     assert 'href="/self-serve/jobs?who=ann%2Fb%40example.org"' in page
+
+
+@twisted_test()
+async def test_links_to_more_begin_with_the_prefix_they_were_asked_under(serve: Serve) -> None:
+    """An answer that is kept of one of the two is not that of the other."""
+    served = serve(prefix="/buildapi")
+    served.pushes.known = CHANGES
+    for mount in ("", "/buildapi", ""):
+        answer = await served.ask("GET", f"{mount}{BRANCH}?limit=1".encode(), JSON)
+        assert answer.json["next"].startswith(f"{mount}{BRANCH}?")
+        assert f"<{answer.json['next']}>" in answer.headers["link"]
+
+
+@pytest.mark.parametrize("path", [BRANCH, "/self-serve/pushes", "/self-serve/user/%00x"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=-1",
+        "limit=" + "9" * 10_000,
+        "limit=٢",
+        "limit=1&limit=2",
+        "limit=1e1",
+        "after=" + "9" * 11 + "-x",
+        "after=٣-x",
+        "after=-1-x",
+        "after=9999999999-" + "x" * 10_000,
+        "after=9999999999-%00%0d%0aSet-Cookie:a=b",
+        f"since=-{'9' * 30}&until={'9' * 30}",
+        "since=9999-12-31&until=0001-01-01",
+        "since=" + "x" * 10_000,
+        "author=" + "x" * 10_000,
+        "builder=" + "x" * 10_000,
+        "builder=%25_|%5c",
+        "author=%ED%A0%80",
+        "revision=%ED%A0%80",
+        "revision=%00",
+        "state=" + "x" * 10_000,
+        "show=none",
+        "unfinished=maybe",
+        "&".join(f"x{n}=1" for n in range(1000)),
+        "&".join(["builder=x"] * 1000),
+    ],
+)
+@pytest.mark.parametrize("form", ["html", "json"])
+@twisted_test(20)
+async def test_any_parameter_is_taken_or_refused(
+    farm: Served, path: str, query: str, form: str
+) -> None:
+    if path.startswith("/self-serve/user") and query.startswith("author"):
+        return
+    answer = await farm.ask("GET", f"{path}?{query}&format={form}".encode(), JSON)
+    assert answer.status in (200, 400), answer.text
+    assert "set-cookie" not in answer.headers

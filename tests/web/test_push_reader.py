@@ -14,6 +14,7 @@ from buildapi.jobs.push_selection import PushSelection
 from buildapi.model.branches import Branch
 from buildapi.model.pushes import Change, PushFilter
 from buildapi.reports.job_classes import JobClasses
+from buildapi.web.http.json_body import ROW_BYTES, JSONBody
 from buildapi.web.reports.classification_file import read_classification
 from buildapi.web.selfserve.push_reader import PushReader
 from tests.reactor import twisted_test
@@ -95,3 +96,15 @@ async def test_a_push_without_builds_is_found_by_the_digits_of_its_hash(
     pushes = reader(MemoryPushes(builds, [*known, Change(9, "cedar", "9" * 40, "", "", NOW)]))
     found = await pushes.of_revision(PushFilter((TRY,)), asked, PushSelection())
     assert sorted(one.push.revision for one in found.pushes) == sorted(expected)
+
+
+@twisted_test()
+async def test_a_list_weighs_what_its_changes_say() -> None:
+    """What is kept ready is bounded in bytes: a list of long comments has many."""
+    long = [Change(n, "try", f"{n:040}", "ann", f"{n}" + "x" * 996, NOW - 9) for n in range(3)]
+    found = await reader(MemoryPushes(MemoryBuilds.small(), long)).read(
+        PushFilter((TRY,)), PushSelection(), 8
+    )
+    assert [len(one.others) for one in found.pushes] == [2]
+    assert (found.rows, found.text) == (4, 3 * 997 + 3)
+    assert JSONBody.of_page(found, found.rows, found.text).weight >= 2997 + 4 * ROW_BYTES

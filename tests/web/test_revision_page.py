@@ -10,7 +10,9 @@ from urllib.parse import urlencode
 import pytest
 
 from buildapi.model.access import AccessRule
+from buildapi.model.pushes import COMMENTS_MAX, Change
 from buildapi.model.records import Build, BuildDetails, RequestDetails
+from buildapi.web.selfserve.pages import CHANGES_MAX
 from tests.reactor import twisted_test
 from tests.web.client import JSON
 from tests.web.conftest import ZOE, Serve, Served
@@ -161,3 +163,20 @@ async def test_a_list_without_rows_tells_what_may_be_built_again(failed: Served)
     page = (await failed.ask("GET", f"{REV}?rows=0", ZOE)).text
     assert 'value="Rebuild 2 failed …"' in page
     assert states(page) == []
+
+
+@twisted_test(10)
+async def test_a_push_of_very_many_changes_or_long_comments_is_shown_in_part(
+    served: Served,
+) -> None:
+    long = f"<b>long</b>\n{'x' * COMMENTS_MAX}"[:COMMENTS_MAX]
+    served.pushes.known = [
+        Change(n, "try", REVISION, "ann", f"{n}: {long}"[:COMMENTS_MAX], NOW - 9)
+        for n in range(CHANGES_MAX + 7)
+    ]
+    text = (await served.ask("GET", REV, ZOE | {"Accept": "text/html"})).text
+    assert text.count("Beginning of the comment</summary>") == CHANGES_MAX
+    assert "Whole comment" not in text
+    assert f"{CHANGES_MAX + 6} more changes of this push" in text
+    assert "<li>and 7 others</li>" in text
+    assert "<b>long" not in text

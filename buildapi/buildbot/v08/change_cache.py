@@ -13,11 +13,14 @@ import attrs
 from msgspec.structs import replace
 
 from buildapi.db.call_groups import CallGroups
-from buildapi.model.pushes import Change
+from buildapi.model.pushes import Change, text_length
 from buildapi.reactor_time import ReactorTime
 
 CHANGES_MAX = 50_000
 """Maximum number of changes that are kept; a revision without any counts as one."""
+
+TEXT_MAX = 20_000_000
+"""Maximum number of characters of authors and comments that are kept."""
 
 FOUND_SECONDS = 60
 """Seconds for which the changes of a revision are kept."""
@@ -34,10 +37,16 @@ class _Kept:
 
     changes: Sequence[Change]
     until: float
+    weight: int = attrs.field(init=False)
+    text: int = attrs.field(init=False)
 
-    @property
-    def weight(self) -> int:
+    @weight.default
+    def _weight(self) -> int:
         return max(1, len(self.changes))
+
+    @text.default
+    def _text(self) -> int:
+        return text_length(self.changes)
 
 
 @attrs.define
@@ -51,8 +60,10 @@ class ChangeCache:
     _read: ReadChanges
     _clock: ReactorTime
     _changes_max: int = CHANGES_MAX
+    _text_max: int = TEXT_MAX
     _kept: OrderedDict[str, _Kept] = attrs.field(factory=OrderedDict, init=False)
     _weight: int = attrs.field(default=0, init=False)
+    _text: int = attrs.field(default=0, init=False)
     _groups: CallGroups[Collection[str], Mapping[str, Sequence[Change]]] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -89,12 +100,15 @@ class ChangeCache:
         self._drop(revision)
         self._kept[revision] = kept
         self._weight += kept.weight
-        while self._weight > self._changes_max:
+        self._text += kept.text
+        while self._weight > self._changes_max or self._text > self._text_max:
             self._drop(next(iter(self._kept)))
 
     def _drop(self, revision: str) -> None:
         kept = self._kept.pop(revision, None)
-        self._weight -= kept.weight if kept else 0
+        if kept is not None:
+            self._weight -= kept.weight
+            self._text -= kept.text
 
 
 def _sharing_texts(changes: Iterable[Change]) -> Sequence[Change]:

@@ -41,7 +41,16 @@ from buildapi.db.sql import (
 from buildapi.errors import TableDenied
 from buildapi.model.branches import Branch
 from buildapi.model.farm_rows import BranchFilter
-from buildapi.model.pushes import Change, Push, PushFilter, PushKey, PushPage, PushPlace, first_page
+from buildapi.model.pushes import (
+    COMMENTS_MAX,
+    Change,
+    Push,
+    PushFilter,
+    PushKey,
+    PushPage,
+    PushPlace,
+    first_page,
+)
 from buildapi.model.records import BranchDay, Build, RequestBuild
 from buildapi.model.revisions import longest_spelling, same_revision
 from buildapi.reactor_time import ReactorTime
@@ -382,7 +391,10 @@ def _work(read: Read, pushes: Sequence[Push]) -> Mapping[PushKey, BranchDay]:
 
 # --- the queries
 
-_CHANGE = "c.changeid, c.branch, c.revision, c.author, c.comments, c.when_timestamp, c.revlink"
+_CHANGE = (
+    f"c.changeid, c.branch, c.revision, c.author, SUBSTR(c.comments, 1, {COMMENTS_MAX}),"
+    " c.when_timestamp, c.revlink"
+)
 
 
 def _change_row(  # noqa: PLR0917  # the columns of _CHANGE in order

@@ -17,6 +17,7 @@ from buildapi.jobs.push_summary import PushSummary
 from buildapi.model.health import Health
 from buildapi.model.json_types import JSONObject
 from buildapi.model.load import MINUTE
+from buildapi.model.pushes import text_length
 from buildapi.model.records import JobFilter, JobRecord, JobState
 from buildapi.web.farm.documents import HealthItem, HomeDocument, LatestJobs, LoadDocument
 from buildapi.web.farm.load import DAY, counts_picture, load_json
@@ -144,7 +145,10 @@ class Home:
     async def _latest_pushes(self) -> LatestPushes:
         async def read() -> JSONBody:
             found = await self._pushes.read()
-            return JSONBody.of_page(found, len(found.pushes) + len(found.red))
+            shown = [*found.pushes, *found.red]
+            rows = sum(len(one.jobs) + len(one.changes) for one in shown)
+            text = sum(text_length(one.changes) for one in shown)
+            return JSONBody.of_page(found, len(shown) + rows, text)
 
         latest: LatestPushes = (
             await self._answers.get(("home", "pushes"), read, PUSHES_SECONDS)

@@ -26,6 +26,9 @@ ROW_BYTES = 1500
 TAG_DIGITS = 24
 """Hexadecimal digits of an entity tag: 96 bits, as documents are only compared with each other."""
 
+CHARACTER_BYTES = 2
+"""Memory of a character, by estimate: one byte to four [PEP 393]."""
+
 M = TypeVar("M")
 
 
@@ -49,9 +52,13 @@ class JSONBody:
         return cls(value, body, entity_tag(body))
 
     @classmethod
-    def of_page(cls, value: object, rows: int) -> JSONBody:
-        """Return a value of some rows that only a page shows: it has no JSON."""
-        return cls(value, b"", b"", page_bytes=rows * ROW_BYTES)
+    def of_page(cls, value: object, rows: int, text: int = 0) -> JSONBody:
+        """Return a value of some rows that only a page shows: it has no JSON.
+
+        ``text`` is the number of characters of long texts in it.
+        """
+        size = rows * ROW_BYTES + text * CHARACTER_BYTES
+        return cls(value, b"", b"", page_bytes=size)
 
     def once(self, name: Hashable, make: Callable[[], M]) -> M:
         """Return what is made of the value, such as the rows of a page; make it once.

@@ -50,8 +50,8 @@ class Listing:
     order: Callable[[str], int] | None = None
 
 
-FILES_MAX = 200
-"""Files of a change that a page names."""
+FILES_MAX, CHANGES_MAX = 200, 100
+"""Files of a change, and changes of a push, that a page names."""
 
 OF_REVISION = ("state", "builder", "submitted", "started", "took", "reason")
 OF_BRANCH = ("state", "builder", "revision", "push", "submitted", "started", "took", "reason")
@@ -168,7 +168,8 @@ class SelfServePages:
             about = {"branch": branch, "revision": revision, "done": done, "notice": notice}
             # A bulk action has a bound; what is left is failed on the page that comes then.
             chosen = document.once("failed", failed)[:ENTRIES_MAX]
-            return listed | about | {"failed": chosen, "push": details, "files_max": FILES_MAX}
+            bounds = {"files_max": FILES_MAX, "changes_max": CHANGES_MAX}
+            return listed | about | {"failed": chosen, "push": details} | bounds
 
         return Page("revision.html", f"Revision {short_revision(revision)} on {branch}", context)
 

@@ -12,7 +12,7 @@ from buildapi.errors import BuildAPIError
 from buildapi.interfaces import Directory, Pushes
 from buildapi.jobs.push_index import PushIndex
 from buildapi.model.branches import Branch
-from buildapi.model.pushes import Change, Push, PushFilter, PushPlace
+from buildapi.model.pushes import Change, Push, PushFilter, PushPlace, text_length
 from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.deadline import Deadline
 from buildapi.web.http.json_body import JSONBody
@@ -45,6 +45,12 @@ class PushDetails:
     older: str | None
     newer: str | None
 
+    @property
+    def text(self) -> int:
+        """Return the number of characters of authors, comments and names of files."""
+        names = sum(len(name) for of in self.files.values() for name in of)
+        return text_length(self.changes) + names
+
 
 @attrs.frozen
 class PushDetailReader:
@@ -60,7 +66,9 @@ class PushDetailReader:
 
         async def compute() -> JSONBody:
             found = await self._read(branch, revision)
-            return JSONBody.of_page(found, 0 if found is None else 1 + len(found.changes))
+            if found is None:
+                return JSONBody.of_page(None, 0)
+            return JSONBody.of_page(found, 1 + len(found.changes), found.text)
 
         try:
             key = ("push details", branch.name, revision)

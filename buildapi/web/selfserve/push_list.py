@@ -138,7 +138,7 @@ class PushLists:
         async def compute() -> JSONBody:
             found = await self._read(asked)
             if call.html:
-                return JSONBody.of_page(found, 1 + sum(len(one.jobs) for one in found.pushes))
+                return JSONBody.of_page(found, found.rows, found.text)
             following = _next(call.mount, place.path, asked, found.next)
             told: PushListDocument = {
                 "pushes": [push_json(one, with_jobs=asked.jobs) for one in found.pushes],
@@ -146,7 +146,8 @@ class PushLists:
             }
             return JSONBody.of(told)
 
-        key = ("pushes of", place.path, asked.key, call.html)
+        # With the mount prefix, which links of the document begin with.
+        key = ("pushes of", call.mount, place.path, asked.key, call.html)
         kept = await self._answers.kept(key, compute, topics=topics)
         page = self._pages.page(place, kept.value, asked.selection, asked.query, call)
         headers: Mapping[str, str] = {}

@@ -13,7 +13,7 @@ from buildapi.jobs.push_selection import PushSelection
 from buildapi.jobs.push_summary import PushSummary, summary
 from buildapi.jobs.pushed_together import joined
 from buildapi.model.branches import Branch
-from buildapi.model.pushes import Push, PushFilter, PushKey, PushPlace
+from buildapi.model.pushes import Push, PushFilter, PushKey, PushPlace, text_length
 from buildapi.model.records import BranchDay
 from buildapi.model.revisions import RevisionMatch, distinct
 from buildapi.parameters.read_parameters import STABLE_DELAY
@@ -39,6 +39,16 @@ class PushList:
 
     def __len__(self) -> int:
         return len(self.pushes)
+
+    @property
+    def rows(self) -> int:
+        """Return how many jobs and changes it has, and one."""
+        return 1 + sum(len(one.jobs) + len(one.changes) for one in self.pushes)
+
+    @property
+    def text(self) -> int:
+        """Return the number of characters of authors and comments."""
+        return sum(text_length(one.changes) for one in self.pushes)
 
 
 @attrs.define
