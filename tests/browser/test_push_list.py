@@ -86,7 +86,7 @@ def test_a_failed_job_is_found_rebuilt_and_seen_to_run_by_keys_alone(
     visit: Visit, farm: Service, client: Client
 ) -> None:
     seed, builder = seed_of(farm), quick(client)["buildername"]
-    pushed(seed, "keys", "waits for ever")
+    below, _ = pushed(seed, "keys", "waits for ever")
     revision, (request, _) = pushed(seed, "keys", builder, "waits for ever", later=1)
     build = failed(seed, request)
     page = watched(visit().open(path("keys")))
@@ -96,7 +96,7 @@ def test_a_failed_job_is_found_rebuilt_and_seen_to_run_by_keys_alone(
     assert page.evaluate("document.activeElement.dataset.revision") == revision
     page.keyboard.press("n")
     expect(failing).to_be_focused()
-    before = place(failing)
+    before, before_below = place(failing), place(row(page, below))
     page.keyboard.press("Enter")
     expect(panel(page)).to_contain_text(builder)
     page.keyboard.press("r")
@@ -107,7 +107,25 @@ def test_a_failed_job_is_found_rebuilt_and_seen_to_run_by_keys_alone(
     expect(new).to_have_class(seen, timeout=FARM_MS)
     expect(failing).to_be_focused()
     assert place(failing) == before
+    assert place(row(page, below)) == before_below
     stays(page)
+    seed.close()
+
+
+def test_who_what_and_state_of_a_push_are_its_first_lines(visit: Visit, farm: Service) -> None:
+    seed = seed_of(farm)
+    revision, (request, *_) = pushed(seed, "glance", *(f"b {n}" for n in range(9)))
+    failed(seed, request)
+    push = row(visit().open(path("glance")), revision)
+    state, jobs = push.locator(".sum"), push.locator(".jobs")
+    expect(state).to_contain_text(re.compile(r"^under way 1 failure 8 pending "))
+    box, under, of = state.bounding_box(), jobs.bounding_box(), push.locator(".rev").bounding_box()
+    assert box
+    assert under
+    assert of
+    assert box["height"] < 2 * of["height"]  # one line
+    assert abs(box["y"] - of["y"]) < of["height"]
+    assert box["y"] + box["height"] <= under["y"] + 1
     seed.close()
 
 

@@ -59,8 +59,8 @@ class PushMarkup:
             f'<tr class="push" id="{push_id(push.branch.name, push.revision)}"'
             f' data-branch="{branch}" data-revision="{revision}" tabindex="-1">\n'
             f'<td class="of">{self._of(one, base, of_revision)}</td>\n'
-            f'<td class="jobs">{self._jobs(one, base, of_revision)}</td>\n'
-            f'<td class="sum">{self._sum(one, of_revision)}</td>\n</tr>'
+            f'<td class="sum">{self._sum(one, of_revision)}</td>\n'
+            f'<td class="jobs">{self._jobs(one, base, of_revision)}</td>\n</tr>'
         )
 
     def _of(self, one: PushSummary, base: str, of_revision: str) -> str:
@@ -76,7 +76,7 @@ class PushMarkup:
             f' aria-label="Copy revision {short}" hidden>copy</button></span>'
             f' <span class="when soft">{self._ago(push.when)}</span>'
             f' <a class="author" href="{mine}">{author}</a>'
-            f' <span class="subject">{subject}</span>{_others(one.others, base)}'
+            f' <span class="subject" title="{subject}">{subject}</span>{_others(one.others, base)}'
         )
 
     def _jobs(self, one: PushSummary, base: str, of_revision: str) -> str:
@@ -127,13 +127,14 @@ class PushMarkup:
             for state in COUNTED
             if state in one.counts
         )
-        return f'<span class="counts">{counts}</span> <span>{self._progress(one)}</span>'
-
-    def _progress(self, one: PushSummary) -> str:
         word, kind = done_word(one)
-        parts = [f'<span class="done {kind}">{word}</span>']
-        if not one.complete:
-            parts.append(notify_button(one.push.branch.name, one.push.revision))
+        return (
+            f'<span class="done {kind}">{word}</span> <span class="counts">{counts}</span>'
+            f" {self._times(one)}"
+        )
+
+    def _times(self, one: PushSummary) -> str:
+        parts: list[str] = []
         if one.started is not None:
             parts.append(
                 f'<span class="took" title="from the first start to the last end">'
@@ -147,6 +148,8 @@ class PushMarkup:
                 '<span class="left" title="by the median durations of the builders">('
                 f"about {lasting(one.expected)} left)</span>"
             )
+        if not one.complete:
+            parts.append(notify_button(one.push.branch.name, one.push.revision))
         return " ".join(parts)
 
     def _ago(self, seconds: int) -> str:
