@@ -239,7 +239,7 @@ def test_a_token_is_not_revoked_by_one_click(visit: Visit) -> None:
     page = visit().open("/self-serve/tokens")
     page.locator("#label").fill("to be revoked")
     page.get_by_role("button", name="Create token").click()
-    page.goto("/self-serve/tokens")
+    page.get_by_role("link", name="All your tokens").click()
     line = page.locator("tbody tr").filter(has_text="to be revoked").first
     number = line.locator("td").first.inner_text()
     for keep in (True, False):
