@@ -34,7 +34,7 @@ def pushes(found: Sequence[Document], time: Time) -> Sequence[Row]:
 def result(push: Document) -> str:
     """Return whether a push is done, and passed, in words."""
     if not push["counts"]:
-        return "no jobs"
+        return "too many jobs" if push.get("jobs_omitted") else "no jobs"
     if not push["job_complete"]:
         return "not done"
     return "passed" if push["job_passed"] else "failed"

@@ -54,6 +54,7 @@ class PushSummary:
     those of ``is_done``.  ``expected`` is the seconds that the running and pending jobs would still
     take if each ran now, by the median of its builder; None if nothing is open, or none is known.
     ``others`` are revisions that were pushed with it, the last one first (``pushed_together.py``).
+    With ``omits_jobs`` it has more jobs than one read may return, and nothing is known of them.
     """
 
     push: Push
@@ -65,6 +66,7 @@ class PushSummary:
     ended: int | None
     expected: int | None
     others: Sequence[Push] = ()
+    omits_jobs: bool = False
 
     @property
     def changes(self) -> Sequence[Change]:

@@ -29,6 +29,6 @@ def joined(found: Sequence[PushSummary]) -> Sequence[PushSummary]:
 def _joined(group: Sequence[PushSummary]) -> Sequence[PushSummary]:
     # Change sources store the revisions of a push in their order.
     ordered = sorted(group, key=lambda one: one.push.first.id, reverse=True)
-    shown = [one for one in ordered if one.counts] or ordered[:1]
+    shown = [one for one in ordered if one.counts or one.omits_jobs] or ordered[:1]
     others = [one.push for one in ordered if one not in shown]
     return [attrs.evolve(shown[0], others=others), *shown[1:]] if others else shown

@@ -38,6 +38,7 @@ def push(number: int = 1, **more: Any) -> dict[str, Any]:
     [
         ({}, "not done"),
         ({"counts": {}}, "no jobs"),
+        ({"counts": {}, "jobs_omitted": True}, "too many jobs"),
         ({"job_complete": True}, "failed"),
         ({"job_complete": True, "job_passed": True}, "passed"),
     ],

@@ -111,6 +111,16 @@ async def test_a_farm_without_pushes_says_so(served: Served) -> None:
     assert "No pushes in the last 7 days." in (await served.ask("GET", "/")).text
 
 
+@twisted_test()
+async def test_a_push_with_too_many_jobs_takes_nothing_else_away(served: Served) -> None:
+    push(served, "try", [2], age=3000)
+    served.builds.failing.errors = {"work": BadRequest("too many")}
+    found = await home(served)
+    assert found["troubles"] == []
+    assert [(p["jobs_omitted"], p["counts"]) for p in found["pushes"]] == [(True, {})]
+    assert "too many jobs to list" in (await served.ask("GET", "/")).text
+
+
 @pytest.mark.parametrize("error", [DatabaseUnavailable("db1 is down"), BadRequest("too many")])
 @twisted_test()
 async def test_pushes_that_cannot_be_read_take_nothing_else_away(

@@ -75,6 +75,12 @@ def test_a_row_says_whose_push_it_is() -> None:
     assert links(found) == [f"/self-serve/try/rev/{REVISION}", "/self-serve/user/ann%40example.org"]
 
 
+def test_a_push_whose_jobs_are_too_many_says_so() -> None:
+    found = elements(attrs.evolve(pushed(), omits_jobs=True))
+    assert "too many jobs to list" in found.texts
+    assert "no jobs" not in found.texts
+
+
 def test_revisions_that_were_pushed_together_are_named() -> None:
     other = pushed(revision="Ü<1", comments="<b>").push
     one = attrs.evolve(pushed(), others=[other])

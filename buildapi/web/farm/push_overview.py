@@ -58,7 +58,7 @@ class PushOverview:
         """Return the overview, of which all reads are bounded.
 
         :raises Unavailable: a database or the directory is unavailable.
-        :raises BadRequest: the pushes have more jobs than one read may return.
+        :raises BadRequest: there are more changes than one read may return.
         """
         branches = tuple(self._directory.branches().by_name.values())
         since = int(self._now()) - DAYS * DAY_SECONDS

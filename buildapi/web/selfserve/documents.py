@@ -101,6 +101,9 @@ class PushDocument(TypedDict):
         Meta(description="Time left by the median durations of the builders; null if unknown."),
     ]
     jobs: NotRequired[list[PushJobDocument]]
+    jobs_omitted: NotRequired[
+        Annotated[bool, Meta(description="True if it has too many jobs to tell anything of them.")]
+    ]
 
 
 class PushListDocument(TypedDict):

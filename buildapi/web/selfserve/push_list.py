@@ -188,6 +188,8 @@ def push_json(one: PushSummary, *, with_jobs: bool) -> PushDocument:
         "ended": one.ended,
         "expected_seconds": one.expected,
     }
+    if one.omits_jobs:
+        told["jobs_omitted"] = True
     if with_jobs:
         told["jobs"] = list(map(_job_json, one.jobs))
     return told

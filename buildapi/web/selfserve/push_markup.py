@@ -88,7 +88,10 @@ class PushMarkup:
                 platform = group.platform
                 found.append(f'<div class="platform"><span class="name">{escape(platform)}</span>')
             found.append(self._group(group, base, of_revision))
-        return "".join([*found, "</div>" if found else '<span class="soft">no jobs</span>'])
+        if not found:
+            words = "too many jobs to list" if one.omits_jobs else "no jobs"
+            return f'<span class="soft">{words}</span>'
+        return "".join([*found, "</div>"])
 
     def _group(self, group: JobGroup, base: str, of_revision: str) -> str:
         jobs = [self._job(job, base) for job in group.jobs]

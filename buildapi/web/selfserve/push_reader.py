@@ -26,6 +26,8 @@ READ_MAX = 200
 AT_ONCE = 50
 """Pushes whose jobs are read at once."""
 
+NOTHING = BranchDay((), ())
+
 REVISIONS_MAX = 10
 """Stored revisions that begin with the digits of a hash, whose pushes are read."""
 
@@ -63,7 +65,7 @@ class PushReader:
     async def read(self, wanted: PushFilter, selection: PushSelection, limit: int) -> PushList:
         """Return ``limit`` pushes, selected among ``READ_MAX``; more only of the last second.
 
-        :raises BadRequest: there are more rows than one read may return.
+        :raises BadRequest: there are more changes than one read may return.
         """
         found: list[PushSummary] = []
         rest: list[PushSummary] = []
@@ -124,14 +126,15 @@ class PushReader:
         now = int(self._now())
 
         def summed_up(push: Push) -> PushSummary:
-            return summary(
+            found = summary(
                 push,
-                work[push.key],
+                work.get(push.key, NOTHING),
                 self._classes.on(push.branch.name),
                 medians,
                 stable_delay=STABLE_DELAY,
                 now=now,
             )
+            return found if push.key in work else attrs.evolve(found, omits_jobs=True)
 
         # Fifty pushes have thousands of jobs.
         return await each_in_turns(self._reactor, summed_up, pushes)
@@ -139,13 +142,14 @@ class PushReader:
     async def _work(self, pushes: Sequence[Push]) -> Mapping[PushKey, BranchDay]:
         """Read the work of pushes, in halves if it has more rows than one read may return.
 
-        :raises BadRequest: that of a single push has more.
+        A push that has more alone is left out: a name such as ``tip`` may have builds of years, and
+        is no reason to refuse all lists that it is in.
         """
         try:
             return await self._pushes.work(pushes)
         except BadRequest:
             if len(pushes) == 1:
-                raise
+                return {}
         half = len(pushes) // 2
         return {**await self._work(pushes[:half]), **await self._work(pushes[half:])}
 
