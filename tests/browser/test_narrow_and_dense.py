@@ -121,3 +121,21 @@ def test_a_row_of_a_wide_list_is_one_line(
     assert heights
     assert max(heights) <= ROW
     assert page.evaluate(OUTSIDE, ["builder", "took", "acts"]) == []
+
+
+LONG = "Windows 7 32-bit mozilla-central opt test mochitest-browser-chrome"
+# The builders whose name is not in the cell, or whose end is not within it from left to right.
+ENDS_CUT = """() => [...document.querySelectorAll(".builds td[data-f=builder]")].filter((cell) => {
+    const end = cell.querySelector(".parted span:last-child"), [box] = end.getClientRects();
+    const right = cell.getBoundingClientRect().right + 1;
+    return cell.textContent !== cell.title || !box.width || box.right > right;
+}).map((cell) => cell.title)"""
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_wide_list_shows_the_end_of_each_builder_and_all_of_it_in_the_title(
+    visit: Visit, farm: Service, places: Places, name: str
+) -> None:
+    submit(farm, 2, builder=LONG)
+    page = opened(visit(viewport=WIDE).context.new_page(), places, name)
+    assert page.evaluate(ENDS_CUT) == []

@@ -21,11 +21,18 @@ from buildapi.web.farm.master_links import MasterLinks
 from buildapi.web.http.page_permissions import OPEN, PagePermissions
 from buildapi.web.http.path_converter import segment
 from buildapi.web.http.template_filters import ago, in_utc, in_zone, lasting
+from buildapi.web.selfserve.builder_name import parted
 from buildapi.web.selfserve.listing import ListRow
 
 # Names of builders, branches and users repeat in a page and from page to page. Typed, since a text
 # and the markup of the same characters are equal, and only one of them is to be escaped.
 escape = lru_cache(maxsize=10_000, typed=True)(escaped)
+
+
+@lru_cache(maxsize=10_000)
+def _parted(builder: str) -> tuple[Markup, Markup]:
+    start, end = parted(builder)
+    return escaped(start), escaped(end)
 
 
 @attrs.frozen
@@ -81,9 +88,13 @@ class RowMarkup:
         return f'<td data-f="branch">{inner}</td>'
 
     def _builder(self, row: ListRow, base: str) -> str:
-        builder = escape(row.builder)
-        link = f'<a href="{base}/{row.kind}/{row.id}">{builder}</a>'
-        return f'<td data-f="builder" title="{builder}">{link if row.place else builder}</td>'
+        start, end = _parted(row.builder)
+        tag = f'a href="{base}/{row.kind}/{row.id}"' if row.place else "span"
+        # Scripts make the same (static/scripts/row_cells.js).
+        return (
+            f'<td data-f="builder" title="{escape(row.builder)}"><{tag} class="parted">'
+            f"<span>{start}</span><span>{end}</span></{tag.split(' ', 1)[0]}></td>"
+        )
 
     def _revision(self, row: ListRow, base: str) -> str:
         short = escape(short_revision(row.revision))

@@ -1,6 +1,7 @@
 /* Fill the cells of a row with what an event says. */
 
 import { hostOf } from "./build_states.js";
+import { parted } from "./builder_name.js";
 import { $, $$, element } from "./dom.js";
 import { lasting } from "./durations.js";
 import { mount, now, token } from "./page.js";
@@ -66,7 +67,9 @@ export function fill(row, item, state) {
   Object.assign(row.dataset, { kind, id, state, requests: requests.map((r) => r.request_id).join(" ") });
   say(row, state);
   put(row, "branch", element("a", { href: `${base}/pushes` }, item.branch_name));
-  put(row, "builder", element("a", { href: `${base}/${kind}/${id}` }, item.buildername));
+  const link = element("a", { class: "parted", href: `${base}/${kind}/${id}` });
+  link.append(...parted(item.buildername).map((part) => element("span", {}, part)));
+  put(row, "builder", link);
   const revision = item.revision || "";
   // A text of 12 or more hexadecimal digits is a hash; anything else is shown whole, since only
   // all of it matches (docs/explanation/failure-model.md, Numbers and names in answers).
