@@ -14,7 +14,7 @@ from buildapi.exit_codes import UNCLEAR
 from buildapi.model.revisions import short_revision
 
 LINE_MAX = 16 * 1024 * 1024
-"""Maximum bytes of a line: a job with thousands of items is one."""
+"""Maximum bytes of a line, and of the data of an event: a job with thousands of items is one."""
 
 
 @attrs.frozen
@@ -29,7 +29,7 @@ class ServerEvent:
 def events(parts: Iterable[bytes]) -> Iterator[ServerEvent]:
     """Yield the events of a stream; one that the end of the stream cuts is none.
 
-    :raises CommandError: its data is not JSON, or a line is too long.
+    :raises CommandError: its data is not JSON or too long, or a line is.
     """
     id_, kind, data = "", "", ""
     for line in _lines(parts):
@@ -41,6 +41,8 @@ def events(parts: Iterable[bytes]) -> Iterator[ServerEvent]:
             kind = value
         elif name == "data":
             data += value
+            if len(data) > LINE_MAX:
+                raise _too_long()
         elif not line:
             if kind:
                 yield ServerEvent(id_, kind, _decoded(data))
@@ -52,8 +54,12 @@ def _lines(parts: Iterable[bytes]) -> Iterator[str]:
     for part in parts:
         *whole, begun = (begun + part).split(b"\n")
         if len(begun) > LINE_MAX:
-            raise CommandError(f"an event has more than {LINE_MAX >> 20} MiB", UNCLEAR)
+            raise _too_long()
         yield from (line.decode(errors="replace").rstrip("\r") for line in whole)
+
+
+def _too_long() -> CommandError:
+    return CommandError(f"an event has more than {LINE_MAX >> 20} MiB", UNCLEAR)
 
 
 def _decoded(data: str) -> JSON:

@@ -11,6 +11,7 @@ import pytest
 from buildapi.cli.push_rows import counts, result
 from tests.cli.fake import Asked, Reply, fake
 from tests.cli.running import buildapi
+from tests.cli.test_watch import HOSTILE
 
 
 def push(number: int = 1, **more: Any) -> dict[str, Any]:
@@ -119,3 +120,33 @@ def test_an_answer_of_something_else_is_no_traceback(body: Any) -> None:
         done = buildapi("pushes", "try", "--url", server.url)
     assert done.code == 7
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_a_hostile_push_is_one_plain_row(text: str) -> None:
+    hostile = push(author=text, comments=text, branch=text, revision=text)
+    recent = {
+        "slavename": text,
+        "buildername": text,
+        "buildnumber": 1,
+        "master": text,
+        "result": 2,
+        "starttime": 1,
+        "endtime": 2,
+    }
+    answers = {
+        "pushes": {"pushes": [hostile], "next": None},
+        "user": {"pushes": [hostile], "next": None},
+        "recent": [recent],
+        "lookup": {"found": [f"/self-serve/{text}"]},
+    }
+    for name, document in answers.items():
+        with fake(lambda _, told=document: Reply(200, told)) as server:
+            asked = {"pushes": "try", "user": "ann", "recent": "w", "lookup": "abcdef"}[name]
+            done = buildapi(name, asked, "--url", server.url)
+            as_json = buildapi(name, asked, "--json", "--url", server.url)
+        lines = done.out.decode().splitlines()
+        assert (done.code, len(lines)) == (0, 1 if name == "lookup" else 2), (name, done)
+        assert all(line.isprintable() for line in [*lines, *done.err.splitlines()]), name
+        assert json.loads(as_json.out) == document
+        assert as_json.out.isascii()

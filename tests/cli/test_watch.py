@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -145,3 +146,43 @@ def test_an_interrupt_ends_it_without_a_word() -> None:
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=180)
     assert (process.returncode, told) == (130, b"")
+
+
+HOSTILE = [
+    "\x1b]0;owned\x07",
+    "\x1b[2J\x1b[H",
+    "a\nb",
+    "a\r\x08b",
+    "\u202ecod.exe\u2066",
+    "\x9b31m",
+    "\u2028",
+    "\ud800",
+    "e\u0301" * 50,
+    "\uff21" * 50,
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_whatever_an_event_says_is_one_plain_line(text: str) -> None:
+    hostile = {**BUILD, "buildername": text, "branch_name": text, "revision": text}
+    job = {**JOB, "who": text, "state": text, "what": {text: text}}
+    told = sent(1, data=hostile) + sent(2, "job", job) + sent(3, "new", {text: text})
+    with fake(lambda _: Reply(200, told, STREAM)) as server:
+        done = buildapi("watch", "--limit=3", "--url", server.url)
+        as_lines = buildapi("watch", "--limit=3", "--json", "--url", server.url)
+    assert (done.code, as_lines.code) == (0, 0)
+    lines = done.out.decode().splitlines()
+    assert len(lines) == 3
+    assert all(line.isprintable() for line in lines)
+    first = as_lines.out.splitlines()[0]
+    assert json.loads(first)["data"] == hostile
+    assert as_lines.out.isascii()
+
+
+def test_data_without_an_end_ends_it() -> None:
+    """Also where it comes in lines that are short, each of the same event."""
+    endless = itertools.chain(
+        [b"event: build\n"], itertools.repeat(b"data: " + b"x" * 65_536 + b"\n")
+    )
+    with pytest.raises(CommandError, match="more than 16 MiB"):
+        list(events(endless))

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -247,6 +248,24 @@ def test_each_process_can_do_all_it_does(
     builds = ids(mariadb, scheduler, f"SELECT d.id FROM {built}")
     revision = ids(mariadb, scheduler, f"SELECT b.revision FROM {built}")[0]
     base = "/self-serve/mozilla-central"
+    for path in (
+        "/",
+        "/load",
+        "/recent/no-worker",
+        "/self-serve/user/nobody",
+        f"{base}/pushes",
+        f"{base}/build/{builds[0]}",
+        f"{base}/build/{builds[0]}/steps",
+        f"{base}/request/{pending[0]}",
+        f"{base}/rev/{revision}",
+    ):
+        answer = client.get(path)
+        assert answer.status == 200, (path, answer.body)
+        with urllib.request.urlopen(f"{client.url}{path}?format=html") as page:
+            texts = str(answer.body), page.read().decode()
+        for text in texts:
+            assert "Cannot read" not in text, path
+            assert "does not respond" not in text, path
     jobs = [
         client.post(f"{base}/build", build_id=builds[0], count=2),
         client.post(f"{base}/request", request_id=pending[0]),
@@ -270,6 +289,9 @@ def test_each_process_can_do_all_it_does(
     for service in services:
         assert "refuses the account" not in service.output()
         assert "denied" not in service.output()
+        assert "left out" not in service.output()
+        assert "shown without" not in service.output()
+        assert "no sample of" not in service.output()
         assert "Traceback" not in service.output()
 
 

@@ -8,6 +8,7 @@ from tests.reactor import twisted_test
 from tests.web.client import JSON
 from tests.web.conftest import ZOE, Serve, Served
 from tests.web.forms import Forms
+from tests.web.test_permissions import LEVEL1, MISSING, RULES, SHERIFF, start
 
 PATH = "/self-serve/selection"
 BUILD, REQUEST = "try/build/12", "try/request/21"
@@ -126,3 +127,34 @@ async def test_nobody_may(served: Served) -> None:
 async def test_a_branch_may_have_a_slash_in_its_name(served: Served) -> None:
     answer = await served.ask("POST", PATH, FORM | JSON, b"item=a%252Fb/build/12&act=cancel")
     assert answer.json[0]["body"]["msg"] == "Build 12 not found on branch a/b"
+
+
+@pytest.mark.parametrize("act", ["rebuild", "priority", "cancel"])
+@pytest.mark.parametrize("confirm", ["0", "1"])
+@twisted_test()
+async def test_a_preview_is_only_for_who_may_send_and_from_our_own_pages(
+    served: Served, act: str, confirm: str
+) -> None:
+    """It reads as much as the act does, and names builds and requests."""
+    data = body(REQUEST, act=act, confirm=confirm, priority="3")
+    foreign = {"Origin": "https://evil.example.org", "Sec-Fetch-Site": "cross-site"}
+    kind = {"Content-Type": FORM["Content-Type"]}
+    for headers in (kind, FORM | foreign, kind | {"Authorization": "Bearer bapi_unknown"}):
+        answer = await served.ask("POST", PATH, headers, data)
+        assert answer.status in (401, 403), headers
+        assert "Linux" not in answer.text
+    assert not served.jobs.jobs
+
+
+@twisted_test()
+async def test_a_preview_says_what_is_refused_and_records_nothing(serve: Serve) -> None:
+    served = start(serve, *RULES)
+    for who, refused in ((ZOE, 2), (LEVEL1, 0), (SHERIFF, 0)):
+        data = body(BUILD, REQUEST, act="rebuild", confirm="0")
+        asked = await served.ask("POST", PATH, FORM | who, data)
+        assert asked.status == 200
+        assert asked.text.count(MISSING) == refused, who
+    assert not served.jobs.jobs
+    assert not served.broker.failing.calls
+    done = await served.ask("POST", PATH, FORM | JSON, body(BUILD, act="rebuild", confirm="0"))
+    assert [one["status"] for one in done.json] == [403], "programs are not asked, and refused"

@@ -424,3 +424,21 @@ async def test_any_parameter_is_taken_or_refused(
     answer = await farm.ask("GET", f"{path}?{query}&format={form}".encode(), JSON)
     assert answer.status in (200, 400), answer.text
     assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("path", [*LISTS, "/"])
+@twisted_test()
+async def test_a_page_that_is_kept_names_nobody_but_its_user(serve: Serve, path: str) -> None:
+    served = serve(cache_seconds=60)
+    served.pushes.known = CHANGES
+    zoe, sue = "zoë@example.org", "sue@example.org"
+    for _ in range(3):
+        for who in (zoe, sue, None):
+            headers = {} if who is None else {"X-Remote-User": who.encode()}
+            answer = await served.ask("GET", path, headers)
+            others = {zoe, sue} - {who}
+            assert not any(other in answer.text for other in others), who
+            assert who is None or who in answer.text
+            assert ("job=mine" in answer.text) == (who is not None and path == BRANCH)
+            kept = answer.headers.get("cache-control", "")
+            assert ("private" in kept) == (who is not None)
