@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from buildapi.buildbot.v08.recent_builds import SLAVES_MAX, SQLRecentBuilds, utc_seconds
+from buildapi.buildbot.v08.recent_builds import SLAVES_MAX, UNENDED, SQLRecentBuilds, utc_seconds
 from buildapi.db.sql import Row
 from buildapi.model.farm_rows import RecentBuild
 from tests.buildbot.seed import T0
@@ -116,15 +116,39 @@ async def test_the_newest_are_listed_newest_first(
 
 
 @twisted_test()
-async def test_a_list_takes_two_queries_at_most(status: Status) -> None:
+async def test_a_list_takes_three_queries_at_most(status: Status) -> None:
     for _ in range(3):
         status.property(status.build(), "buildername", '"linux"')
     counting = Counting(status)
     found = await SQLRecentBuilds(counting).recent(("slave1",), greedy=False, limit=25)  # type: ignore[arg-type]  # no more is needed
-    # One for the slaves, and one for the builds of all of them.
-    assert ([b.buildername for b in found], counting.count) == (["linux"] * 3, 2)
+    # One for the slaves, one for the builds of all of them, and one for the properties of these.
+    assert ([b.buildername for b in found], counting.count) == (["linux"] * 3, 3)
     await SQLRecentBuilds(counting).recent((), greedy=False, limit=25)  # type: ignore[arg-type]  # no more is needed
-    assert counting.count == 3
+    assert counting.count == 5
+
+
+@twisted_test()
+async def test_of_several_values_of_a_property_the_first_counts(status: Status) -> None:
+    build = status.build()
+    for value in ('"linux"', '"mac"'):
+        status.property(build, "buildername", value)
+    status.property(build, "request_ids", "[7, 8]")
+    (found,) = await SQLRecentBuilds(status.db).recent((), greedy=True, limit=25)
+    assert (found.buildername, found.request_ids) == ("linux", (7, 8))
+
+
+@twisted_test(20)
+async def test_builds_that_killed_masters_left_are_not_read(status: Status, engine: str) -> None:
+    for _ in range(200):
+        status.build(result=None)
+    params = {"first": 199, "since": "2000-01-01 00:00:00", "limit": 9}
+    if engine == "sqlite":
+        plan = str(list(await status.db.fetch(f"EXPLAIN QUERY PLAN {UNENDED}", params)))
+        assert "SCAN" not in plan
+        assert "rowid>" in plan
+        return
+    ((_, _, table, kind, *_, rows, _),) = await status.db.fetch(f"EXPLAIN {UNENDED}", params)
+    assert (table, kind, int(rows) < 10) == ("b", "range", True)
 
 
 @twisted_test(20)
@@ -136,7 +160,7 @@ async def test_the_newest_of_many_slaves_are_listed_in_order(status: Status) -> 
     counting = Counting(status)
     reads = SQLRecentBuilds(counting)  # type: ignore[arg-type]  # no more is needed
     found = await reads.recent(("slave",), greedy=True, limit=25)
-    assert ([b.id for b in found], counting.count) == (ended[:-26:-1], 3)
+    assert ([b.id for b in found], counting.count) == (ended[:-26:-1], 4)
 
 
 class Counting:
