@@ -6,12 +6,12 @@ digits of it [docs/compatibility.md, "Revisions"].
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
 from buildapi.db.sql import any_of, like_by_index, like_prefix
-from buildapi.model.revisions import PREFIX, is_hash, revision_key, same_revision
+from buildapi.model.revisions import PREFIX, is_hash, revision_key
 
 WHOLE = 40
 """Digits of a whole hash, which abbreviates no other."""
@@ -59,21 +59,40 @@ def _is_abbreviation(revision: str) -> bool:
 
 @attrs.frozen
 class Spellings:
-    """Some revisions, to be found by any spelling of theirs."""
+    """Some revisions, to be found by any spelling of theirs.
 
-    _by_key: dict[str, list[str]]
+    Thousands may begin with the same characters, so that not each is compared with each.
+    """
+
+    _others: frozenset[str]
+    _hashes: Mapping[str, Sequence[str]]
+    _by_key: Mapping[str, Sequence[str]]
+    _lengths: Sequence[int]
 
     @classmethod
     def of(cls, revisions: Iterable[str]) -> Spellings:
         """Return those of revisions."""
+        given = list(dict.fromkeys(revisions))
+        hashes: dict[str, list[str]] = {}
+        for revision in filter(is_hash, given):
+            hashes.setdefault(revision.lower(), []).append(revision)
         by_key: dict[str, list[str]] = {}
-        for revision in revisions:
-            by_key.setdefault(revision_key(revision), []).append(revision)
-        return cls(by_key)
+        for text in sorted(hashes, key=len, reverse=True):
+            by_key.setdefault(revision_key(text), []).append(text)
+        others = frozenset(revision for revision in given if not is_hash(revision))
+        return cls(others, hashes, by_key, sorted({len(text) for text in hashes}))
 
     def meant_by(self, stored: str | None) -> Sequence[str]:
-        """Return the revisions that a stored one is the same as."""
+        """Return the revisions that a stored one is the same as, as ``same_revision`` says."""
         if stored is None:
             return ()
-        found = self._by_key.get(revision_key(stored), ())
-        return [revision for revision in found if same_revision(revision, stored)]
+        if not is_hash(stored):
+            return (stored,) if stored in self._others else ()
+        text = stored.lower()
+        found = [text[:length] for length in self._lengths if length <= len(text)]
+        for longer in self._by_key.get(revision_key(text), ()):  # the longest first
+            if len(longer) <= len(text):
+                break
+            if longer.startswith(text):
+                found.append(longer)
+        return [revision for one in found for revision in self._hashes.get(one, ())]
