@@ -9,7 +9,7 @@ import attrs
 import pytest
 from twisted.internet.task import Clock
 
-from buildapi.buildbot.v08.push_reads import SQLPushes
+from buildapi.buildbot.v08.push_reads import PushBounds, SQLPushes
 from buildapi.db.sql import Database, Params, Read, Row
 from buildapi.jobs.push_selection import PushSelection
 from buildapi.model.pushes import PushFilter
@@ -79,3 +79,37 @@ async def test_a_list_takes_four_statements(
     assert sum(len(one.jobs) for one in found.pushes) == pushes * of_each
     # The span of the newest changes, these, those of the same revisions, and requests with builds.
     assert len(counted.texts) == 4
+
+
+@twisted_test(20)
+async def test_a_tag_with_more_changes_than_a_list_looks_at_is_found_by_two_statements(
+    scheduler: Scheduler,
+) -> None:
+    for n in range(30):
+        scheduler.seed.change("ann", [], T0 + n, revision="tip", branch="try")
+    counted = Counted(scheduler.db)
+    db: Database = counted  # type: ignore[assignment]  # only what is read
+    few = PushBounds(newest=2, portion=2, searched=5, of_revisions=20)
+    page = await SQLPushes(db, Clock(), few).pushes(PushFilter((TRY,), revision="tip"), 5)
+    assert [(push.revision, push.when, len(push.changes)) for push in page.pushes] == [
+        ("tip", T0, 20)
+    ]
+    # Its first changes, and those of the same revision.
+    assert len(counted.texts) == 2
+
+
+@twisted_test(20)
+async def test_a_tag_among_revisions_takes_two_more_statements(scheduler: Scheduler) -> None:
+    for n in range(30):
+        scheduler.seed.change("ann", [], T0 + n, revision="tip", branch="try")
+    others = [f"{n:040x}" for n in range(16)]
+    for revision in others:
+        scheduler.seed.change("bea", [], T0 + 99, revision=revision, branch="try")
+    counted = Counted(scheduler.db)
+    db: Database = counted  # type: ignore[assignment]  # only what is read
+    few = PushBounds(newest=50, of_revisions=20)
+    page = await SQLPushes(db, Clock(), few).pushes(PushFilter((TRY,)), 50)
+    assert [push.revision for push in page.pushes] == [*others[::-1], "tip"]
+    # The span of the newest changes, these, and those of the revisions: of all, of the tag, and of
+    # the others.
+    assert len(counted.texts) == 5

@@ -7,6 +7,7 @@ some source stamps name their changes: those of rebuilds and of builds at a revi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain
@@ -52,7 +53,7 @@ from buildapi.model.pushes import (
     first_page,
 )
 from buildapi.model.records import BranchDay, Build, RequestBuild
-from buildapi.model.revisions import longest_spelling, same_revision
+from buildapi.model.revisions import longest_spelling, revision_key, same_revision
 from buildapi.reactor_time import ReactorTime
 
 FILES_MAX = 10_000
@@ -197,15 +198,33 @@ def _is_storable(text: str) -> bool:
 def _page(read: Read, wanted: PushFilter, limit: int, bounds: PushBounds) -> PushPage:
     """Return at most ``limit`` pushes by their first changes, the newest first."""
     pushes, found, searched = _PushesOfRevisions(read, wanted, bounds), list[Push](), 0
+    if wanted.revision is not None:
+        found += pushes.beginning_with(_first_of(read, wanted, bounds))
+        return first_page(sorted(found, key=_PLACE, reverse=True), limit)
     for changes, until in _portions(read, wanted, bounds):
         new = pushes.beginning_with(changes)
-        found += sorted(new, key=attrgetter("place", "branch.name"), reverse=True)
+        found += sorted(new, key=_PLACE, reverse=True)
         searched += len(changes)
         if len(found) > limit:
             return first_page(found, limit)
         if until is not None and searched >= bounds.searched:
             return PushPage(found, PushPlace(until))
     return PushPage(found)
+
+
+_PLACE = attrgetter("place", "branch.name")
+
+
+def _first_of(read: Read, wanted: PushFilter, bounds: PushBounds) -> Sequence[NewestChange]:
+    """Return the first changes of the revision wanted, among them those that begin its pushes.
+
+    Not the newest first: of a tag that moves, thousands of changes follow the one that is looked
+    for.
+    """
+    where, params = _condition(wanted)
+    until, since = _span(wanted)
+    query = changes_within(where, by_time=False, order="ASC")
+    return query.all_of(read, **params, until=until, since=since, rows=bounds.of_revisions)
 
 
 def _portions(
@@ -218,10 +237,10 @@ def _portions(
     where, params = _condition(wanted)
     until, since = _span(wanted)
     size, taken = bounds.newest, 0
-    recent = None if wanted.revision is not None else _recent(read, until, bounds)
+    recent: int | None = _recent(read, until, bounds)
     while True:
         start = since if recent is None else max(since, recent)
-        query = newest_changes(where, by_time=recent is not None)
+        query = changes_within(where, by_time=recent is not None)
         rows = query.all_of(read, **params, until=until, since=start, rows=size)
         taken += len(rows)
         if len(rows) == size:
@@ -236,6 +255,9 @@ def _portions(
             yield rows, start
             until, is_rare, taken = start, taken < bounds.recent * RARE, 0
             recent = None if is_rare else _recent(read, until, bounds)
+            if is_rare and wanted.author is None:
+                # Each query sorts all changes of the branch: not twice for one page.
+                size = max(size, bounds.portion)
         else:
             yield rows, None
             return
@@ -362,9 +384,24 @@ def _first_changes(read: Read, revisions: Sequence[str], most: int) -> Sequence[
     rows = query.all_of(read, **params, rows=most)
     if len(rows) < most or len(revisions) == 1:
         return rows
-    half = len(revisions) // 2
-    parts = revisions[:half], revisions[half:]
+    parts = _crowded_and_others(revisions, rows)
     return [row for part in parts for row in _first_changes(read, part, most)]
+
+
+def _crowded_and_others(
+    revisions: Sequence[str], rows: Sequence[Change]
+) -> tuple[Sequence[str], Sequence[str]]:
+    """Split revisions into those that half of the rows are of, as few as can be, and the others.
+
+    Where one has thousands of changes, halves would each time be read in vain.
+    """
+    counts = Counter(revision_key(row.revision) for row in rows)
+    by_count = sorted(revisions, key=lambda one: counts[revision_key(one)], reverse=True)
+    size, taken = 0, 0
+    while size < len(by_count) - 1 and taken < len(rows) / 2:
+        taken += counts[revision_key(by_count[size])]
+        size += 1
+    return by_count[:size], by_count[size:]
 
 
 def _work(read: Read, pushes: Sequence[Push]) -> Mapping[PushKey, BranchDay]:
@@ -430,8 +467,8 @@ SENT: Query[int] = Query(
 
 
 @cache
-def newest_changes(where: str, *, by_time: bool) -> Query[NewestChange]:
-    """Select the newest changes in ``[:since, :until)`` that have a revision.
+def changes_within(where: str, *, by_time: bool, order: str = "DESC") -> Query[NewestChange]:
+    """Select the newest changes in ``[:since, :until)`` that have a revision; ``ASC``: the first.
 
     Without ``by_time`` the index of times is not used: a sum has none.
     """
@@ -439,7 +476,7 @@ def newest_changes(where: str, *, by_time: bool) -> Query[NewestChange]:
     return Query(
         "SELECT c.changeid, c.when_timestamp, c.revision FROM changes c"  # noqa: S608  # constants and parameter names
         f" WHERE {when} < :until AND {when} >= :since AND c.revision <> '' AND {where}"
-        f" ORDER BY {when} DESC, c.changeid DESC LIMIT :rows",
+        f" ORDER BY {when} {order}, c.changeid {order} LIMIT :rows",
         _newest_row,
     )
 
