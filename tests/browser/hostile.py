@@ -28,6 +28,7 @@ TEXTS: Mapping[str, str] = {
     "long": "x" * 300,
     "address": "javascript:alert(1)",
     "path": "../a/b?c=d&amp;e#f%2F",
+    "pattern": "$&$`$'$$ {id} {}",
 }
 SURROGATE = "\ud800<b>\udfff"
 BRANCH = "try"
@@ -85,7 +86,7 @@ def hostile_farm(folder: Path) -> Hostile:
 
 def _request(seed: Seed, text: str, at: int, branch: str = BRANCH) -> int:
     stamp = seed.stamp(branch, text)
-    seed.change(text, [stamp], at, branch=branch, revision=text, comments=text)
+    seed.change(text, [stamp], at, branch=branch, revision=text, comments=text, revlink=text)
     properties = {text: text, "list": [text], "broken": SURROGATE}
     made = seed.buildset(stamp, reason=text, at=at, properties=properties)
     return seed.request(branch, builder=text, at=at, buildset=made)

@@ -18,10 +18,11 @@ from tests.browser.markup import faults
 
 pytestmark = pytest.mark.chromium
 
-# Charts are scripts of ours, their data, and a canvas whose size the library sets.
+# Charts are scripts of ours, their data, and a canvas whose size the library sets; of the rows of
+# pushes our scripts set whether the browser may put off to draw them.
 FOREIGN = """() => [...document.querySelectorAll(
     "img, iframe, object, embed, svg, b, base, meta[http-equiv], script, [srcdoc],"
-    + ":not(canvas)[style]")]
+    + ":not(canvas, tr.push)[style]")]
     .filter((e) => !(e.localName === "script"
         && (e.type === "application/json"
             || new URL(e.src, "x:/").pathname.startsWith("/static/"))))
@@ -31,6 +32,7 @@ HANDLERS = """() => [...document.querySelectorAll("*")]
         || /^(href|src|action|formaction)$/.test(a.name)
             && /^\\s*(javascript|vbscript):/i.test(a.value)))
     .map((e) => e.outerHTML)"""
+EVENTS = "/self-serve/events"
 SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -188,6 +190,53 @@ def test_rows_that_scripts_put_in_are_texts(visit: Visit, hostile: Hostile, name
 
     expect(row).to_be_visible()
     harmless(page, text)
+    cancel = row.locator("input[type=submit][value=cancel]")
+    expect(cancel).to_have_attribute("aria-label", f"cancel request {request_id}, {text}")
     row.locator("input[type=submit][value=cancel]").click()
     harmless(page, text)
     page.locator("dialog[open] button[value=no]").click()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "build-1/../../../self-serve/jobs",
+        "//evil.example.org/build-1",
+        "javascript:alert(1)",
+        "build-<img src=x onerror=alert(1)>",
+        'request-1"],a',
+        "request-1%22%5D",
+        "build--1",
+    ],
+)
+def test_an_address_names_no_other_panel_than_that_of_a_job(
+    visit: Visit, hostile: Hostile, name: str
+) -> None:
+    page = visit(at=hostile.service).open(f"/self-serve/{BRANCH}/pushes#job={name}")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.evaluate("() => { location.hash = ''; }")
+    page.evaluate("(name) => { location.hash = `#job=${name}`; }", name)
+    expect(page.locator("#pushes tr.push").first).to_be_visible()
+    assert page.locator("#panel").count() == 0
+    # The list reads itself, and what happens to it.
+    own = {
+        f"{hostile.service.client.url}{path}" for path in (f"/self-serve/{BRANCH}/pushes", EVENTS)
+    }
+    assert {url.partition("?")[0].partition("#")[0] for url in asked} <= own
+    harmless(page)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_job_of_hostile_names_is_shown_beside_the_list_as_text(
+    visit: Visit, hostile: Hostile, name: str
+) -> None:
+    page = visit(at=hostile.service).open(f"/self-serve/{BRANCH}/pushes?show=all")
+    page.locator(f'a.job[data-job="build-{hostile.builds[name]}"]').first.click()
+    expect(page.locator("#panel-content")).to_be_visible()
+    harmless(page, TEXTS[name])
+    base = f"{page.evaluate('() => location.origin')}/"
+    links = page.locator("#panel a").evaluate_all("(all) => all.map((a) => a.href)")
+    forms = page.locator("#panel form").evaluate_all("(all) => all.map((f) => f.action)")
+    assert all(to.startswith(base) for to in forms)
+    assert all(to.startswith(("http://", "https://")) for to in links)

@@ -195,10 +195,12 @@ class Seed:
         branch: str = "try",
         revision: str = "abcdef012345",
         comments: str = "c",
+        revlink: str | None = None,
     ) -> int:
         id_ = self.insert(
             "changes",
             author=author,
+            revlink=revlink,
             comments=comments,
             is_dir=0,
             branch=branch,

@@ -103,7 +103,8 @@ export function fill(row, item, state) {
   for (const step of $$("[data-step]", row)) step.value = priority + Number(step.dataset.step);
   for (const input of $$("input[name=item]", row)) input.value = `${place}/${kind}/${id}`;
   for (const named of $$("[data-label]", row)) {
-    named.setAttribute("aria-label", named.dataset.label.replace("{id}", id).replace("{}", item.buildername));
+    // By a function: in a text "$&" would mean what is replaced.
+    named.setAttribute("aria-label", named.dataset.label.replace("{id}", id).replace("{}", () => item.buildername));
   }
   for (const field of $$("input[name=csrf_token]", row)) field.value = token;
 }
