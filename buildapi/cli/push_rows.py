@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from buildapi.cli.service_client import Document
 from buildapi.cli.table_rows import Row, Time
 from buildapi.cli.terminal import format_duration
-from buildapi.jobs.build_states import STATES
-from buildapi.jobs.push_summary import FAILED
+from buildapi.jobs.build_states import FAILED, STATES
 from buildapi.model.revisions import short_revision
 
 PUSHES = ("branch", "revision", "author", "when", "result", "left", "jobs", "comment")

@@ -7,13 +7,14 @@ from typing import TypeAlias
 
 from buildapi.jobs.completeness import status
 from buildapi.model.records import BranchDay, Build, BuildRequest, Stage
-from buildapi.model.results import RESULT_WORDS, RETRY
+from buildapi.model.results import FAILURES, RESULT_WORDS, RETRY
 
 PENDING, CLAIMED, RUNNING, ABANDONED = "pending", "claimed", "running", "abandoned"
 """``claimed``: a master has the request, and has not inserted its build yet."""
 
 STATES = (PENDING, CLAIMED, RUNNING, *RESULT_WORDS.values(), ABANDONED)
 OPEN = (PENDING, CLAIMED, RUNNING)
+FAILED = tuple(RESULT_WORDS[result] for result in FAILURES)
 RETRIED = RESULT_WORDS[RETRY]
 
 Work: TypeAlias = Build | BuildRequest

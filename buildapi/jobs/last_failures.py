@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from buildapi.jobs.build_states import ABANDONED, OPEN, RETRIED
-from buildapi.jobs.push_summary import FAILED
+from buildapi.jobs.build_states import ABANDONED, FAILED, OPEN, RETRIED
 
 
 def last_failures(jobs: Iterable[tuple[str, str, int | None]]) -> list[int]:

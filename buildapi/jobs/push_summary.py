@@ -8,14 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import attrs
 import msgspec
 
-from buildapi.jobs.build_states import OPEN, RUNNING, STATES, Work, states_of
+from buildapi.jobs.build_states import FAILED, OPEN, RUNNING, STATES, Work, states_of
 from buildapi.jobs.completeness import is_done
 from buildapi.model.job_class import JobClass
 from buildapi.model.pushes import Change, Push
 from buildapi.model.records import BranchDay, Build
-
-FAILED = ("failure", "exception")
-"""States that are a failure to somebody who looks for one."""
 
 
 class PushJob(msgspec.Struct, frozen=True):
@@ -39,11 +36,6 @@ class PushJob(msgspec.Struct, frozen=True):
     def is_open(self) -> bool:
         """Return whether it has not ended."""
         return self.state in OPEN
-
-    @property
-    def has_failed(self) -> bool:
-        """Return whether it is a failure."""
-        return self.state in FAILED
 
 
 @attrs.frozen

@@ -13,7 +13,7 @@ import attrs
 from buildapi.model.ended_builds import NEAR_SECONDS
 from buildapi.model.farm_rows import RecentBuild, RunningBuild
 from buildapi.model.records import Build
-from buildapi.model.results import EXCEPTION, FAILURE, RETRY
+from buildapi.model.results import FAILURES, RETRY
 
 
 def workers_of(
@@ -78,5 +78,5 @@ def failure_rate(ended: Iterable[RecentBuild]) -> FailureRate:
     """Return how many builds failed, by failure or exception."""
     results = [build.result for build in ended]
     retries = results.count(RETRY)
-    failed = results.count(FAILURE) + results.count(EXCEPTION)
+    failed = sum(result in FAILURES for result in results)
     return FailureRate(failed, len(results) - retries, retries)

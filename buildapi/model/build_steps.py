@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from buildapi.model.results import EXCEPTION, FAILURE
+from buildapi.model.results import FAILURES
 
 STEPS_MAX = 500
 """Maximum number of steps that are read of one build."""
@@ -46,4 +46,4 @@ class BuildRecord:
     @property
     def failing(self) -> BuildStep | None:
         """Return the first step that failed; None if none did."""
-        return next((s for s in self.steps if s.result in (FAILURE, EXCEPTION)), None)
+        return next((s for s in self.steps if s.result in FAILURES), None)

@@ -18,6 +18,9 @@ RESULT_WORDS: Mapping[int, str] = {
     CANCELLED: "cancelled",
 }
 
+FAILURES = FAILURE, EXCEPTION
+"""Results that are a failure to somebody who looks for one."""
+
 NO_RESULT = -1
 """What Buildbot stores from 0.8.4 on, and reports count, for a build without a result yet."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from buildapi.model.results import EXCEPTION, FAILURE, SUCCESS, WARNINGS
+from buildapi.model.results import EXCEPTION, FAILURE, FAILURES, SUCCESS, WARNINGS
 
 COMPILE_STEPS = (("checkout", 0.15), ("configure", 0.2), ("compile", 0.85), ("package", 1.0))
 """Steps of a build that compiles, each with the part of its time at which it ends."""
@@ -45,7 +45,7 @@ def steps_of(
         name, _ = parts[0]
         yield SampleStep(name, [name], start, None, None)
         return
-    bad = result in (FAILURE, EXCEPTION)
+    bad = result in FAILURES
     if bad and suite is None:
         parts = parts[: 1 + number % len(parts)]
     begin, whole = start, parts[-1][1]

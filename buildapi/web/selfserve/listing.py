@@ -11,6 +11,7 @@ import attrs
 
 from buildapi.jobs.build_states import (
     ABANDONED,
+    FAILED,
     OPEN,
     RETRIED,
     RUNNING,
@@ -19,7 +20,6 @@ from buildapi.jobs.build_states import (
     request_state,
 )
 from buildapi.jobs.build_states import retried as retried_builds
-from buildapi.jobs.push_summary import FAILED
 from buildapi.model.durations import elapsed
 from buildapi.model.json_types import JSONObject
 from buildapi.parameters.param import Query

@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 import attrs
 from markupsafe import Markup
 
-from buildapi.jobs.build_states import CLAIMED, OPEN, PENDING, RUNNING, STATES
+from buildapi.jobs.build_states import CLAIMED, FAILED, OPEN, PENDING, RUNNING, STATES
 from buildapi.jobs.push_selection import FOLDED, JobGroup, groups
-from buildapi.jobs.push_summary import FAILED, PushJob, PushSummary
+from buildapi.jobs.push_summary import PushJob, PushSummary
 from buildapi.model.pushes import Push
 from buildapi.model.revisions import short_revision
 from buildapi.web.http.path_converter import segment

@@ -1,4 +1,7 @@
-/* States of builds and requests, in the words of the service. */
+/* States of builds and requests, in the words of the service (jobs/build_states.py). */
+
+export const FAILED = ["failure", "exception"];
+export const OPEN = ["running", "claimed", "pending"];
 
 export function stateOf(item, results) {
   // docs/api.md, Reads: a pending item is a bare request, without build_id and status.

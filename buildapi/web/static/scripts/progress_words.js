@@ -1,6 +1,6 @@
 /* How far builds are, in a few words for the title of a page, and as a picture for its tab. */
 
-const FAILED = ["failure", "exception"], OPEN = ["running", "claimed", "pending"];
+import { FAILED, OPEN } from "./build_states.js";
 
 const sum = (counts, states) => states.reduce((total, state) => total + (counts[state] || 0), 0);
 

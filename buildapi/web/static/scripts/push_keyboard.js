@@ -1,5 +1,6 @@
 /* Go through a list of pushes by keys, and show, rebuild and cancel their jobs. */
 
+import { FAILED } from "./build_states.js";
 import { $, $$, TYPED } from "./dom.js";
 import { closePanel, isOpen, nameOfShown, openPanel, panel, press, whenClosed } from "./job_panel.js";
 import { tell } from "./job_lines.js";
@@ -7,8 +8,6 @@ import { areOff, showKeys } from "./key_help.js";
 import { actOf } from "./push_keys.js";
 import { currentJob, currentPush, jobCalled, jobsOf, note, pushes, pushRows, rove } from "./push_jobs.js";
 import { beside, nearest, nextOf } from "./push_moves.js";
-
-const FAILED = ["failure", "exception"];
 
 /* Go to an element; the page scrolls only if it is out of sight, or under the panel. */
 function goTo(at) {
