@@ -96,7 +96,7 @@ def test_long_names_do_not_widen_pages(visit: Visit, hostile: Hostile) -> None:
     """What is too wide for the window scrolls by itself, or goes on in the next line."""
     text = TEXTS["long"]
     branch = f"/self-serve/{BRANCH}"
-    visitor = visit(at=hostile.service)
+    visitor = visit(user=text, at=hostile.service)
     visitor.refusals.add(404)
     page = visitor.context.new_page()
     wide = {}
