@@ -125,7 +125,7 @@ def _print_event(event: ServerEvent, out: Output) -> bool:
     if event.kind == "hello":
         return False
     if event.kind == "reset":
-        out.note("events were missed")
+        out.note("Some events were missed.")
         if not out.as_json:
             return False
     line = as_json(event) if out.as_json else unpack(as_text, event, out.time, time.time())

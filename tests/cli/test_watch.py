@@ -118,7 +118,7 @@ def test_so_many_events_are_printed_one_a_line() -> None:
         "build",
         "job",
     ]
-    assert done.err == as_lines.err == "events were missed\n"
+    assert done.err == as_lines.err == "Some events were missed.\n"
     kinds = [json.loads(line)["event"] for line in as_lines.out.splitlines()]
     assert kinds == ["build", "reset", "job"]
     assert server.asked[0].path == "/self-serve/events?branch=try&branch=mozilla&job=mine"
