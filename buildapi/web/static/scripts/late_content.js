@@ -5,7 +5,7 @@ import { swap } from "./page_swap.js";
 import { changeSteadily, placedIn, wouldMove } from "./steady.js";
 import { dress, everySecond } from "./times.js";
 
-const late = new Map();          // new content by the id of the section
+const late = new Map();          // by the id of a section: the section, and its new content
 
 /* Put new content in place, or have it wait; its state is shown if that moves nothing. */
 export function bringIn(old, into) {
@@ -16,7 +16,7 @@ export function bringIn(old, into) {
     late.delete(old.id);
     return swap(old, into);
   }
-  late.set(old.id, into);
+  late.set(old.id, [old, into]);
   showState($(".state", old), $(".state", into), placedIn(old));
 }
 
@@ -34,9 +34,9 @@ function showState(state, next, at) {
 
 everySecond(() => {
   // A copy: what waits on is put in again, and a loop over the map itself would come to it once more.
-  for (const [id, into] of [...late]) {
-    const old = document.getElementById(id);
+  for (const [id, [old, into]] of [...late]) {
     late.delete(id);
-    if (old) bringIn(old, into);
+    // Another one may have its id by now: the panel shows another job.
+    if (old.isConnected) bringIn(old, into);
   }
 });
