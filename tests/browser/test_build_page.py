@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from playwright.sync_api import expect
@@ -10,8 +11,8 @@ from playwright.sync_api import expect
 from buildapi.model.results import FAILURE
 from tests.browser.accessibility import violations
 from tests.browser.conftest import Visit
-from tests.browser.service import BRANCH, days
-from tests.e2e.service import Client
+from tests.browser.service import BRANCH, days, seed_of
+from tests.e2e.service import Client, Service
 
 pytestmark = pytest.mark.chromium
 
@@ -19,9 +20,10 @@ FARM_MS = 60_000
 
 
 def failed_build(client: Client) -> int:
-    """Find a build that failed."""
+    """Find a build of the sample that failed: those of other tests have no steps."""
     found = (i for day in days() for i in client.get(f"/self-serve/{BRANCH}?date={day}").body)
-    return next(int(item["build_id"]) for item in found if item.get("status") == FAILURE)
+    of_sample = (i for i in found if i["requests"][0]["reason"] == "scheduler")
+    return next(int(i["build_id"]) for i in of_sample if i.get("status") == FAILURE)
 
 
 def test_steps_that_are_unfolded_stay_so_when_the_page_follows(
@@ -48,3 +50,22 @@ def test_the_boxes_of_results_are_reached_by_keyboard_and_say_what_they_are(
     this.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Build ")
+
+
+# Where the button is before and after the age grows, in one turn of the page.
+GROWN = """() => {
+    const [age, button] = ["[data-since]", "input[value=rebuild]"]
+        .map((one) => document.querySelector(`.headline ${one}`));
+    const before = button.getBoundingClientRect().left;
+    age.textContent = "23 h 59";
+    return [before, button.getBoundingClientRect().left];
+}"""
+
+
+def test_an_age_grows_without_moving_the_actions_beside_it(visit: Visit, farm: Service) -> None:
+    seed, now = seed_of(farm), int(time.time())
+    request = seed.request(BRANCH, "a" * 40, builder="with an age", at=now)
+    page = visit().open(f"/self-serve/{BRANCH}/build/{seed.run(request, at=now)}")
+    before, after = page.evaluate(GROWN)
+    assert before == after > 0
+    seed.close()
