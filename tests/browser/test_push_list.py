@@ -30,6 +30,11 @@ NOTICES = """() => {
     };
 }"""
 
+# Wait until the scripts have looked at what waits.
+TICK = """() => import(document.querySelector("script[type=module]").src
+    .replace(/[^/]+$/, "times.js"))
+    .then(({ everySecond }) => new Promise((done) => everySecond(done)))"""
+
 
 def pushed(seed: Seed, author: str, *builders: str, later: float = 0) -> tuple[str, Sequence[int]]:
     """Push a revision with a pending request for each builder; return it and the requests."""
@@ -230,6 +235,39 @@ def test_a_job_is_shown_beside_the_list_which_stays(visit: Visit, farm: Service)
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(job(page, request)).to_have_class(re.compile("pending"))
+    seed.close()
+
+
+def test_results_of_the_strip_are_shown_in_the_panel_and_keys_act_on_them(
+    visit: Visit, farm: Service
+) -> None:
+    seed = seed_of(farm)
+    _, (earlier,) = pushed(seed, "strip", "with a strip")
+    _, (later,) = pushed(seed, "strip", "with a strip", later=1)
+    builds = [failed(seed, request) for request in (earlier, later)]
+    page = watched(visit().open(path("strip")))
+    before = place(job(page, later))
+    job(page, later).click()
+    panel(page).locator(f".strip a[href$='/build/{builds[0]}']").click()
+    expect(panel(page).locator("h2").first).to_contain_text(f"Build {builds[0]} of")
+    expect(panel(page).locator(".strip a[aria-current]")).to_be_focused()
+    expect(job(page, earlier)).to_have_attribute("aria-current", "true")
+    assert page.url.endswith(f"#job=build-{builds[0]}")
+    # A build more in the strip would move what has the focus: the new content of the panel waits.
+    at = int(time.time())
+    seed.run(seed.request(BRANCH, "f" * 40, builder="with a strip", at=at), at=at)
+    with page.expect_response(lambda answer: answer.url.endswith(f"/build/{builds[0]}")):
+        page.keyboard.press("r")
+    expect(told(page)).to_contain_text(f"Rebuild of build {builds[0]} ")
+    page.evaluate(TICK)
+    page.keyboard.press("Escape")
+    expect(job(page, later)).to_be_focused()
+    assert place(job(page, later)) == before
+    page.keyboard.press("Enter")
+    expect(panel(page).locator("h2").first).to_contain_text(f"Build {builds[1]} of")
+    page.evaluate(TICK)
+    expect(page.locator("#panel-content")).to_have_attribute("data-of", str(later))
+    stays(page)
     seed.close()
 
 

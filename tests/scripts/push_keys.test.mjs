@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { actOf, KEYS } from "../../buildapi/web/static/scripts/push_keys.js";
+import { actOf, jobOfPath, KEYS } from "../../buildapi/web/static/scripts/push_keys.js";
 
 const key = (name, more = {}) => ({ key: name, ctrlKey: false, altKey: false, metaKey: false, shiftKey: false, ...more });
 
@@ -45,4 +45,9 @@ test("single characters can be turned off, and the help says how to turn them on
   assert.equal(actOf(key("?"), "job", { off: true }), "help");
   assert.equal(actOf(key("Escape"), "job", { off: true }), "close");
   assert.equal(actOf(key("Enter"), "job", { off: true }), "open");
+});
+
+test("pages of builds and requests are those of jobs, and no others", () => {
+  const of = ["/self-serve/try/build/12", "/farm/self-serve/a%2Fb/request/3", "/self-serve/try/build/12/x", "/self-serve/try", "/try/build/1"];
+  assert.deepEqual(of.map(jobOfPath), ["build-12", "request-3", "", "", ""]);
 });

@@ -5,7 +5,7 @@ import { $, $$, TYPED } from "./dom.js";
 import { closePanel, isOpen, nameOfShown, openPanel, panel, press, whenClosed } from "./job_panel.js";
 import { tell } from "./job_lines.js";
 import { areOff, showKeys } from "./key_help.js";
-import { actOf } from "./push_keys.js";
+import { actOf, jobOfPath } from "./push_keys.js";
 import { currentJob, currentPush, jobCalled, jobsOf, note, pushes, pushRows, rove } from "./push_jobs.js";
 import { beside, nearest, nextOf } from "./push_moves.js";
 
@@ -48,6 +48,7 @@ function stepFailure(step) {
   else tellOnce(`No ${step > 0 ? "later" : "earlier"} failed job on this page.`);
 }
 
+let followed = "";               // what the panel shows by a link of its own, as data-job has it
 let told = null;
 
 /* Say what a key could not do, in one line that the next one replaces. */
@@ -74,15 +75,31 @@ function move(key, at) {
 
 /* Show a job in the panel. */
 export async function show(job) {
+  followed = "";
   note(job);
   for (const one of $$("a.job[aria-current]", pushes())) one.removeAttribute("aria-current");
   job.setAttribute("aria-current", "true");
   return openPanel(job.dataset.job, job.href, job);
 }
 
+/* Show a build or request that the panel links to, such as one of its strip of results, in the panel. */
+async function follow(link, name) {
+  const inStrip = Boolean(link.closest(".strip"));
+  followed = name;
+  for (const one of $$("a.job[aria-current]", pushes())) one.removeAttribute("aria-current");
+  const job = jobCalled(name);
+  if (job) job.setAttribute("aria-current", "true");
+  if (!await openPanel(name, link.href)) return;
+  const to = inStrip && $(".strip [aria-current]", panel()) || $("h2 a", panel());
+  // What had the focus is gone with the content before.
+  if (document.activeElement === document.body) to.focus({ preventScroll: true });
+}
+
 async function actOn(verb) {
   const job = currentJob();
-  if (job && job.dataset.job !== nameOfShown()) {
+  if (followed && followed === nameOfShown()) {
+    // What the panel shows, not the job of the list that it was opened for.
+  } else if (job && job.dataset.job !== nameOfShown()) {
     if (!job.dataset.job || !await show(job)) return;
   } else if (!isOpen()) {
     return tellOnce("No job is selected: n goes to a failed one.");
@@ -141,12 +158,22 @@ if (pushes()) {
     ACTS[act](event.key, at);
   });
 
-  document.addEventListener("focusin", (event) => { if (event.target.closest("#pushes")) note(event.target); });
+  document.addEventListener("focusin", (event) => {
+    if (!event.target.closest("#pushes")) return;
+    followed = "";
+    note(event.target);
+  });
 
   document.addEventListener("click", (event) => {
     if (event.target.id === "show-keys") return showKeys();
+    if (event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    const link = event.target.closest("#panel-content a[href]"), name = link && jobOfPath(link.pathname);
+    if (name) {
+      event.preventDefault();
+      return follow(link, name);
+    }
     const job = event.target.closest("#pushes a.job[data-job]");
-    if (!job || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    if (!job) return;
     event.preventDefault();
     job.focus({ preventScroll: true });
     show(job);
@@ -158,7 +185,7 @@ if (pushes()) {
   const openNamed = () => {
     const [, name] = /^#job=((?:build|request)-\d+)$/.exec(location.hash) || [];
     if (!name || name === nameOfShown()) return;
-    const job = jobCalled(name), branch = /^(.*)\/pushes$/.exec(pushes().dataset.path);
+    const job = jobCalled(name), branch = /^(.*\/self-serve\/[^/]+)\/pushes$/.exec(pushes().dataset.path);
     if (job) {
       note(job);
       show(job);

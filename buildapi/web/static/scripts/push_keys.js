@@ -29,3 +29,9 @@ export function actOf(event, at, { typing = false, off = false } = {}) {
   // Single characters can be turned off [WCAG 2.1.4]; the help says how, so its key stays.
   return off && event.key.length === 1 && found.act !== "help" ? "" : found.act;
 }
+
+/* Return the name in the list of the build or request whose page a path is; empty for another page. */
+export function jobOfPath(path) {
+  const [, kind, id] = /\/self-serve\/[^/]+\/(build|request)\/(\d+)$/.exec(path) || [];
+  return kind ? `${kind}-${id}` : "";
+}
