@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,6 +64,8 @@ async def test_a_branch_is_red_if_its_latest_finished_push_failed(served: Served
     page = (await served.ask("GET", "/")).text
     assert f'href="/self-serve/try/rev/{red}"' in page
     assert "No branch is red" not in page
+    row = page.partition('<td class="jobs">')[2].partition("</td>")[0]
+    assert re.findall(r'class="state (\w+)"', row) == ["failure", "exception", "success"]
 
 
 @twisted_test()

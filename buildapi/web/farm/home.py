@@ -33,6 +33,7 @@ from buildapi.web.http.topics import FARM
 from buildapi.web.selfserve.documents import PushDocument
 from buildapi.web.selfserve.pages import SelfServePages
 from buildapi.web.selfserve.push_list import push_json
+from buildapi.web.selfserve.push_markup import COUNTED
 from buildapi.web.selfserve.serializers import job_json
 
 T = TypeVar("T")
@@ -81,6 +82,7 @@ class Home:
                 "chart": _chart(load),
                 "waiting": _by_wait(farm["pools"]) if farm else [],
                 "failing": [part for part in found["health"] if not part["ok"]],
+                "counted": COUNTED,
             }
             return {**self._pages.common(), **found, **shown}
 
