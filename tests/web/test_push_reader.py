@@ -13,12 +13,13 @@ from buildapi.errors import BadRequest
 from buildapi.jobs.push_selection import PushSelection
 from buildapi.model.branches import Branch
 from buildapi.model.pushes import Change, PushFilter
+from buildapi.model.records import RequestDetails
 from buildapi.reports.job_classes import JobClasses
 from buildapi.web.http.json_body import ROW_BYTES, JSONBody
 from buildapi.web.reports.classification_file import read_classification
 from buildapi.web.selfserve.push_reader import PushReader
 from tests.reactor import twisted_test
-from tests.web.farm import NOW, Failing, MemoryBuilds, MemoryPushes
+from tests.web.farm import NOW, Failing, MemoryBuilds, MemoryPushes, a_request
 
 TRY = Branch("try", ("try",), {})
 
@@ -66,6 +67,20 @@ async def test_a_push_with_too_many_jobs_for_a_read_is_listed_without_them() -> 
         (True, {}, False)
     ] * 8
     assert (await pushes.read(PushFilter((TRY,)), PushSelection("failure"), 8)).pushes == []
+
+
+@twisted_test()
+async def test_of_very_many_jobs_in_all_the_older_ones_are_not_read() -> None:
+    _, failing = crowded(2)
+    requests = {n: RequestDetails(a_request(n, revision=f"{n:040}"), {}, []) for n in range(1, 9)}
+    known = [Change(n, "try", f"{n:040}", "ann", "", NOW - n) for n in range(1, 9)]
+    pushes = MemoryPushes(MemoryBuilds(requests, {}, failing=failing), known)
+    short = reader(pushes)
+    short._jobs_max = 4
+    found = await short.read(PushFilter((TRY,)), PushSelection(), 8)
+    assert [one.omits_jobs for one in found.pushes] == [False] * 4 + [True] * 4
+    assert [len(one.jobs) for one in found.pushes] == [1] * 4 + [0] * 4
+    assert failing.sizes == [8, 4, 2, 2]
 
 
 SHORT = "abcdef012345"

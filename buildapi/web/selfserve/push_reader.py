@@ -26,6 +26,9 @@ READ_MAX = 200
 AT_ONCE = 50
 """Pushes whose jobs are read at once."""
 
+JOBS_MAX = 100_000
+"""Jobs after which no more parts of ``AT_ONCE`` pushes are read: the older ones omit theirs."""
+
 NOTHING = BranchDay((), ())
 
 REVISIONS_MAX = 10
@@ -61,6 +64,7 @@ class PushReader:
     _classes: JobClasses
     _now: Callable[[], float]
     _reactor: ReactorTime
+    _jobs_max: int = JOBS_MAX
 
     async def read(self, wanted: PushFilter, selection: PushSelection, limit: int) -> PushList:
         """Return ``limit`` pushes, selected among ``READ_MAX``; more only of the last second.
@@ -122,7 +126,7 @@ class PushReader:
         """Return the summaries of pushes, in their order."""
         if not pushes:
             return []
-        work, medians = await self._work(pushes), await self._pushes.medians()
+        work, medians = await self._work(pushes, self._jobs_max), await self._pushes.medians()
         now = int(self._now())
 
         def summed_up(push: Push) -> PushSummary:
@@ -139,19 +143,23 @@ class PushReader:
         # Fifty pushes have thousands of jobs.
         return await each_in_turns(self._reactor, summed_up, pushes)
 
-    async def _work(self, pushes: Sequence[Push]) -> Mapping[PushKey, BranchDay]:
+    async def _work(self, pushes: Sequence[Push], most: int) -> Mapping[PushKey, BranchDay]:
         """Read the work of pushes, in halves if it has more rows than one read may return.
 
         A push that has more alone is left out: a name such as ``tip`` may have builds of years, and
-        is no reason to refuse all lists that it is in.
+        is no reason to refuse all lists that it is in.  So are those after ``most`` jobs.
         """
+        if most <= 0:
+            return {}
         try:
             return await self._pushes.work(pushes)
         except BadRequest:
             if len(pushes) == 1:
                 return {}
         half = len(pushes) // 2
-        return {**await self._work(pushes[:half]), **await self._work(pushes[half:])}
+        found = await self._work(pushes[:half], most)
+        read = sum(len(day.builds) + len(day.pending) for day in found.values())
+        return {**found, **await self._work(pushes[half:], most - read)}
 
 
 def _goes_on(when: int, place: PushPlace | None) -> bool:
