@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
-import attrs
 import pytest
 
 from buildapi.buildbot.v08 import queries
 from buildapi.buildbot.v08.build_reads import SQLBuilds
-from buildapi.db.sql import Database, Params, Read, Row
 from tests.buildbot.conftest import Scheduler
+from tests.buildbot.recorded_selects import RecordedSelects
 from tests.contracts.reads import TRY
 from tests.reactor import twisted_test
-
-T = TypeVar("T")
-
-
-@attrs.define
-class Counted:
-    """A database that records the SELECTs of snapshots."""
-
-    db: Database
-    texts: list[str] = attrs.field(factory=list)
-
-    async def snapshot(self, reading: Callable[[Read], T]) -> T:
-        def recorded(read: Read) -> T:
-            def noted(text: str, params: Params) -> list[Row]:
-                self.texts.append(text)
-                return list(read(text, params))
-
-            return reading(noted)
-
-        return await self.db.snapshot(recorded)
 
 
 @pytest.mark.parametrize("ended", [True, False])
 @twisted_test(10)
 async def test_a_build_is_read_with_two_statements(scheduler: Scheduler, *, ended: bool) -> None:
-    seed, counted = scheduler.seed, Counted(scheduler.db)
+    seed, counted = scheduler.seed, RecordedSelects(scheduler.db)
     requests = [seed.request(builder="linux") for _ in range(3)]
     build = seed.run(*requests)
     other = seed.run(seed.request(builder="Linux"))
@@ -61,7 +37,7 @@ async def test_a_build_is_read_with_two_statements(scheduler: Scheduler, *, ende
 
 @twisted_test(10)
 async def test_a_request_is_read_with_two_statements(scheduler: Scheduler) -> None:
-    seed, counted = scheduler.seed, Counted(scheduler.db)
+    seed, counted = scheduler.seed, RecordedSelects(scheduler.db)
     request = seed.request()
     tries = [seed.run(request) for _ in range(3)]
     builds = SQLBuilds(counted)  # type: ignore[arg-type]  # only what is read

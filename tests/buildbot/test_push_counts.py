@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Mapping
 
-import attrs
 import pytest
 from twisted.internet.task import Clock
 
@@ -19,36 +17,22 @@ from buildapi.buildbot.v08.push_counts import (
     counts,
     pushes,
 )
-from buildapi.db.sql import Database, Params, Read, Row
 from tests.buildbot.conftest import OpenScheduler, Scheduler
+from tests.buildbot.recorded_selects import RecordedSelects
 from tests.reactor import twisted_test
 
-T = TypeVar("T")
 T0 = 1_700_000_000
 ALL = "1 = 1"
 
 
-@attrs.define
-class Counted:
-    """A database that records how often all pushes are counted."""
-
-    db: Database
-    whole: int = 0
-
-    async def snapshot(self, reading: Callable[[Read], T]) -> T:
-        def recorded(read: Read) -> T:
-            def noted(text: str, params: Params) -> list[Row]:
-                self.whole += "COUNT(*)" in text
-                return list(read(text, params))
-
-            return reading(noted)
-
-        return await self.db.snapshot(recorded)
+def whole(counted: RecordedSelects) -> int:
+    """Return how often all pushes were counted."""
+    return sum("COUNT(*)" in text for text in counted.texts)
 
 
 @pytest.fixture
-def counted(scheduler: Scheduler) -> Counted:
-    return Counted(scheduler.db)
+def counted(scheduler: Scheduler) -> RecordedSelects:
+    return RecordedSelects(scheduler.db)
 
 
 @pytest.fixture
@@ -57,7 +41,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def counter(counted: Counted, clock: Clock) -> PushCounter:
+def counter(counted: RecordedSelects, clock: Clock) -> PushCounter:
     return PushCounter(counted, clock.seconds)  # type: ignore[arg-type]  # only what is read
 
 
@@ -70,7 +54,7 @@ async def at_once(scheduler: Scheduler, where: str, params: Mapping[str, object]
 @twisted_test(60)
 async def test_what_is_kept_and_what_is_new_are_all(
     scheduler: Scheduler,
-    counted: Counted,
+    counted: RecordedSelects,
     counter: PushCounter,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -89,26 +73,29 @@ async def test_what_is_kept_and_what_is_new_are_all(
                 assert await counter.since(where, params, T0) == await at_once(
                     scheduler, where, params
                 )
-    assert counted.whole == len(asked)
+    assert whole(counted) == len(asked)
 
 
 @twisted_test(10)
 async def test_all_is_counted_again_after_an_hour_and_of_another_database(
-    scheduler: Scheduler, counted: Counted, counter: PushCounter, clock: Clock
+    scheduler: Scheduler, counted: RecordedSelects, counter: PushCounter, clock: Clock
 ) -> None:
     for revision in ("a", "b"):
         scheduler.seed.change("ann", [scheduler.seed.stamp("try", revision)])
     for _ in range(3):
         assert await counter.since(ALL, {}, T0) == {"ann": 2}
-    assert counted.whole == 1
+    assert whole(counted) == 1
     clock.advance(RENEWED + 1)
     assert await counter.since(ALL, {}, T0) == {"ann": 2}
-    assert counted.whole == 2
+    assert whole(counted) == 2
 
 
 @twisted_test(30)
 async def test_what_was_deleted_is_not_counted_once_there_are_fewer(
-    scheduler: Scheduler, counted: Counted, counter: PushCounter, monkeypatch: pytest.MonkeyPatch
+    scheduler: Scheduler,
+    counted: RecordedSelects,
+    counter: PushCounter,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(push_counts, "OPEN_STAMPS", 1)
     stamps = [scheduler.seed.stamp("try", f"r{n}") for n in range(4)]
@@ -118,7 +105,7 @@ async def test_what_was_deleted_is_not_counted_once_there_are_fewer(
     for table, column in (("sourcestamp_changes", "sourcestampid"), ("sourcestamps", "id")):
         scheduler.seed.execute(f"DELETE FROM {table} WHERE {column} > %s", stamps[0])
     assert await counter.since(ALL, {}, T0) == {"ann": 1}
-    assert counted.whole == 2
+    assert whole(counted) == 2
 
 
 @twisted_test(30)
@@ -126,14 +113,14 @@ async def test_more_new_rows_than_one_read_may_return_are_counted_again(
     scheduler: Scheduler, open_scheduler: OpenScheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = open_scheduler(scheduler.url, max_rows=10)
-    counted = Counted(small.db)
+    counted = RecordedSelects(small.db)
     counter = PushCounter(counted)  # type: ignore[arg-type]  # only what is read
     monkeypatch.setattr(push_counts, "OPEN_STAMPS", 0)
     assert await counter.since(ALL, {}, T0) == {}
     for n in range(11):
         small.seed.change("ann", [small.seed.stamp("try", f"r{n}")])
     assert await counter.since(ALL, {}, T0) == {"ann": 11}
-    assert counted.whole == 2
+    assert whole(counted) == 2
 
 
 @twisted_test(10)

@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
-import attrs
 import pytest
 from twisted.internet.task import Clock
 
 from buildapi.buildbot.v08.push_reads import PushBounds, SQLPushes
-from buildapi.db.sql import Database, Params, Read, Row
+from buildapi.db.sql import Database
 from buildapi.jobs.push_selection import PushSelection
 from buildapi.model.pushes import PushFilter
 from buildapi.reports.job_classes import JobClasses
 from buildapi.web.reports.classification_file import read_classification
 from buildapi.web.selfserve.push_reader import PushReader
 from tests.buildbot.conftest import Scheduler
+from tests.buildbot.recorded_selects import RecordedSelects
 from tests.contracts.reads import T0, TRY
 from tests.reactor import twisted_test
 
-T = TypeVar("T")
 COUNT = 12
 """Pushes, each with two requests, one of them built."""
-
-
-@attrs.define
-class Counted:
-    """A database that records the SELECTs of snapshots."""
-
-    db: Database
-    texts: list[str] = attrs.field(factory=list)
-
-    async def snapshot(self, reading: Callable[[Read], T]) -> T:
-        def recorded(read: Read) -> T:
-            def noted(text: str, params: Params) -> list[Row]:
-                self.texts.append(text)
-                return list(read(text, params))
-
-            return reading(noted)
-
-        return await self.db.snapshot(recorded)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +34,7 @@ class Counted:
 async def test_a_list_takes_four_statements(
     scheduler: Scheduler, selection: PushSelection, limit: int, pushes: int
 ) -> None:
-    seed, counted = scheduler.seed, Counted(scheduler.db)
+    seed, counted = scheduler.seed, RecordedSelects(scheduler.db)
     for n in range(COUNT):
         revision = f"{n:040x}"
         stamp = seed.stamp("try", revision)
@@ -87,7 +65,7 @@ async def test_a_tag_with_more_changes_than_a_list_looks_at_is_found_by_two_stat
 ) -> None:
     for n in range(30):
         scheduler.seed.change("ann", [], T0 + n, revision="tip", branch="try")
-    counted = Counted(scheduler.db)
+    counted = RecordedSelects(scheduler.db)
     db: Database = counted  # type: ignore[assignment]  # only what is read
     few = PushBounds(newest=2, portion=2, searched=5, of_revisions=20)
     page = await SQLPushes(db, Clock(), few).pushes(PushFilter((TRY,), revision="tip"), 5)
@@ -105,7 +83,7 @@ async def test_a_tag_among_revisions_takes_two_more_statements(scheduler: Schedu
     others = [f"{n:040x}" for n in range(16)]
     for revision in others:
         scheduler.seed.change("bea", [], T0 + 99, revision=revision, branch="try")
-    counted = Counted(scheduler.db)
+    counted = RecordedSelects(scheduler.db)
     db: Database = counted  # type: ignore[assignment]  # only what is read
     few = PushBounds(newest=50, of_revisions=20)
     page = await SQLPushes(db, Clock(), few).pushes(PushFilter((TRY,)), 50)
