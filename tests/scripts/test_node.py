@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from buildapi.jobs.build_states import FAILED, OPEN
 from buildapi.web.http.assets import modules
 from tests.services.policy import program
 
@@ -43,6 +44,18 @@ def test_what_modules_import_is_exported_and_used() -> None:
     tested = " ".join(file.read_text() for file in FILES)
     left = {(s, n) for s, names in exported.items() for n in names} - taken
     assert {(s, n) for s, n in left if n not in tested} == set(), "exported for nobody"
+
+
+def test_scripts_and_service_have_the_same_words_for_failures_and_what_is_open() -> None:
+    text = modules()["build_states.js"].body.decode()
+    said = {
+        name: re.findall(r'"(\w+)"', words)
+        for name, words in re.findall(r"^export const ([A-Z]+) = \[(.*)\];$", text, re.MULTILINE)
+    }
+    assert {name: sorted(words) for name, words in said.items()} == {
+        "FAILED": sorted(FAILED),
+        "OPEN": sorted(OPEN),
+    }
 
 
 def test_no_modules_import_each_other() -> None:

@@ -1,5 +1,6 @@
 /* Fill the cells of a row with what an event says. */
 
+import { shortAuthor } from "./author_names.js";
 import { hostOf } from "./build_states.js";
 import { parted } from "./builder_name.js";
 import { $, $$, element } from "./dom.js";
@@ -30,12 +31,6 @@ function took(item, state) {
   const waits = element("span", { class: "soft" }, "waiting ");
   waits.append(age);
   return waits;
-}
-
-/* Return the name in "Name <address>", or what is before the @; short_author in model/pushes.py. */
-function shortAuthor(author) {
-  const name = author.endsWith(">") ? author.split(" <")[0] : author.split("@")[0];
-  return name.trim() || author;
 }
 
 /* Whose push it is; the service makes the same (RowMarkup in web/selfserve/row_markup.py). */
