@@ -14,14 +14,15 @@ from buildapi.jobs.push_summary import PushSummary
 
 
 def joined(found: Sequence[PushSummary]) -> Sequence[PushSummary]:
-    """Return the pushes of one second, those without jobs as ``others`` of one that has some.
+    """Return pushes, newest first, those without jobs as ``others`` of one that has some.
 
-    They belong together if branch and author are the same.  If none has jobs, the last change
-    stands for all.
+    They belong together if branch, author and second are the same.  If none has jobs, the last
+    change stands for all.
     """
-    together: dict[tuple[str, str], list[PushSummary]] = {}
+    together: dict[tuple[str, str, int], list[PushSummary]] = {}
     for one in found:
-        together.setdefault((one.push.branch.name, one.push.first.author), []).append(one)
+        push = one.push
+        together.setdefault((push.branch.name, push.first.author, push.when), []).append(one)
     shown = [one for group in together.values() for one in _joined(group)]
     return sorted(shown, key=lambda one: one.push.place, reverse=True)
 

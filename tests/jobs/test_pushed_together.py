@@ -15,8 +15,10 @@ from buildapi.model.pushes import Change, Push
 WHEN = 1_700_000_000
 
 
-def pushed(id_: int, author: str = "ann", branch: str = "try", jobs: int = 0) -> PushSummary:
-    change = Change(id_, branch, f"r{id_}", author, "fix", WHEN)
+def pushed(
+    id_: int, author: str = "ann", branch: str = "try", jobs: int = 0, when: int = WHEN
+) -> PushSummary:
+    change = Change(id_, branch, f"r{id_}", author, "fix", when)
     push = Push(Branch(branch, (branch,), {}), f"r{id_}", [change])
     counts = {"success": jobs} if jobs else {}
     return PushSummary(push, [], counts, False, False, None, None, None)
@@ -42,6 +44,10 @@ def test_each_one_with_jobs_is_shown() -> None:
 def test_other_authors_and_branches_are_other_pushes() -> None:
     found = [pushed(1, jobs=1), pushed(2, author="bea"), pushed(3, branch="cedar")]
     assert shown(found) == [("r3", []), ("r2", []), ("r1", [])]
+
+
+def test_those_of_another_second_are_other_pushes() -> None:
+    assert shown([pushed(2, jobs=1), pushed(1, when=WHEN - 1)]) == [("r2", []), ("r1", [])]
 
 
 @given(

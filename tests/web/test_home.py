@@ -81,6 +81,14 @@ async def test_the_latest_pushes_of_all_branches_are_listed(served: Served) -> N
 
 
 @twisted_test()
+async def test_revisions_that_were_pushed_together_are_one_line(served: Served) -> None:
+    built, other = push(served, "try", [0], age=3000), push(served, "try", [], age=3000)
+    (found,) = (await home(served))["pushes"]
+    assert found["revision"] == built
+    assert [one["revision"] for one in found["pushed_with"]] == [other]
+
+
+@twisted_test()
 async def test_a_branch_whose_pushes_all_run_is_undecided(served: Served) -> None:
     for age in range(20):
         push(served, "try", [None], age=9000 + age)

@@ -9,11 +9,15 @@ import attrs
 from buildapi.interfaces import Directory, Pushes
 from buildapi.jobs.branch_results import by_branch, latest_finished
 from buildapi.jobs.push_summary import PushSummary
+from buildapi.jobs.pushed_together import joined
 from buildapi.model.pushes import Push, PushFilter, PushKey
 from buildapi.web.selfserve.push_reader import PushReader
 
 LATEST = 10
 """Pushes that are listed."""
+
+REVISIONS = 30
+"""Revisions that these are found among: of those that were pushed together, one has jobs."""
 
 DAYS = 7
 """Age of the oldest push that tells whether its branch is red, in days."""
@@ -64,8 +68,9 @@ class PushOverview:
         since = int(self._now()) - DAYS * DAY_SECONDS
         found = (await self._pushes.pushes(PushFilter(branches, since=since), READ_MAX)).pushes
         known: dict[PushKey, PushSummary] = {}
-        await self._learn(found[:LATEST], known)
-        latest = [known[push.key] for push in found[:LATEST]]
+        newest = found[: min(REVISIONS, PUSHES_MAX)]
+        await self._learn(newest, known)
+        latest = joined([known[push.key] for push in newest])[:LATEST]
         finished, undecided = await self._finished(found, known)
         red = [push for push in finished if push.has_failures]
         return LatestPushes(
