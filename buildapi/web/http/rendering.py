@@ -76,6 +76,7 @@ environment.filters |= {
     "ago": template_filters.ago,
     "breakable": template_filters.breakable,
     "lasting": template_filters.lasting,
+    "master_host": template_filters.master_host,
     "segment": segment,
     "short_revision": short_revision,
 }

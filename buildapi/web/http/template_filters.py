@@ -80,3 +80,12 @@ def lasting(seconds: int | None) -> str:
     if seconds < 86400:
         return f"{seconds // 3600} h {seconds % 3600 // 60:02}"
     return f"{seconds // 86400} d {seconds % 86400 // 3600} h"
+
+
+def master_host(claimed_by: str) -> str:
+    """Return the short name of a master's host; empty without a master.
+
+    The same as ``hostOf`` in static/scripts/build_states.js.
+    """
+    # Buildbot 0.8 claims as HOST:BASEDIR (claimed_by_name).
+    return claimed_by.partition(":")[0].partition(".")[0]

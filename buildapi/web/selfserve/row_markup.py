@@ -20,7 +20,7 @@ from buildapi.model.revisions import short_revision
 from buildapi.web.farm.master_links import MasterLinks
 from buildapi.web.http.page_permissions import OPEN, PagePermissions
 from buildapi.web.http.path_converter import segment
-from buildapi.web.http.template_filters import ago, in_utc, in_zone, lasting
+from buildapi.web.http.template_filters import ago, in_utc, in_zone, lasting, master_host
 from buildapi.web.selfserve.builder_name import parted
 from buildapi.web.selfserve.listing import ListRow
 
@@ -126,7 +126,7 @@ class RowMarkup:
         elif row.started is not None:
             inner = self._since(row.started)
         elif row.state == "claimed":
-            master = escape(row.master.split(":")[0].split(".")[0] or "a master")
+            master = escape(master_host(row.master) or "a master")
             inner = f'<span class="soft">claimed by {master}, starting</span>'
         else:
             inner = f'<span class="soft">waiting {self._since(row.submitted)}</span>'
