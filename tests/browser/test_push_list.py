@@ -20,7 +20,7 @@ from tests.e2e.service import Client, Service
 pytestmark = pytest.mark.chromium
 
 NUMBERS = itertools.count(1)
-WARNINGS, FAILURE = 1, 2
+WARNINGS, FAILURE, EXCEPTION = 1, 2, 4
 NOTICES = """() => {
     window.__notices = [];
     window.Notification = class {
@@ -119,11 +119,19 @@ def test_a_failed_job_is_found_rebuilt_and_seen_to_run_by_keys_alone(
 
 def test_who_what_and_state_of_a_push_are_its_first_lines(visit: Visit, farm: Service) -> None:
     seed = seed_of(farm)
-    revision, (request, *_) = pushed(seed, "glance", *(f"b {n}" for n in range(9)))
+    now = int(time.time())
+    revision, (request, *more) = pushed(seed, "glance", *(f"b {n}" for n in range(9)))
     failed(seed, request)
+    for one, result in zip(more, (0, EXCEPTION), strict=False):
+        seed.end(seed.run(one, at=now - 30), at=now - 5)
+        seed.complete(one, results=result, at=now - 5)
+    seed.run(more[2], at=now)
     push = row(visit().open(path("glance")), revision)
     state, jobs = push.locator(".sum"), push.locator(".jobs")
-    expect(state).to_contain_text(re.compile(r"^under way 1 failure 8 pending "))
+    # A button that has no room is cut short, and nothing goes to a second line.
+    expect(state).to_contain_text(
+        re.compile(r"^under way 1 failure 1 exception 1 running 5 pending 1 success ")
+    )
     box, under, of = state.bounding_box(), jobs.bounding_box(), push.locator(".rev").bounding_box()
     assert box
     assert under
