@@ -54,7 +54,8 @@ class MasterSettings:
 class SimulatedBuild:
     """Describe a running build; ``rows`` are its ids in ``builds``, one for each request.
 
-    ``ends`` is the delayed call that ends it.
+    ``ends`` is the delayed call that ends it; ``status_id`` is its id in the status database, None
+    if it is recorded there when it ends.
     """
 
     requests: Sequence[SampleRequest]
@@ -63,6 +64,7 @@ class SimulatedBuild:
     slave: str
     start: int
     ends: DelayedCall | None = None
+    status_id: int | None = None
 
     @property
     def builder(self) -> str:
@@ -196,8 +198,19 @@ class SimulatedMaster(Service):
             return  # one was cancelled or claimed by another master; the next poll reads again
         slave = self._idle_slave(requests[0].builder)
         build = SimulatedBuild(requests, ids[len(claims) :], number, slave, now)
+        build.status_id = await self._begun(build)
         if self.running:
             self._run(build)
+
+    async def _begun(self, build: SimulatedBuild) -> int | None:
+        """Record a running build in the status database; return its id there, None without one."""
+        if self._status is None:
+            return None
+        try:
+            found = await submitted_properties(self._db, build.requests)
+            return await self._status.begin(self._recorded(build, None, None, found))
+        except DatabaseUnavailable:  # it is claimed: it runs, and is recorded when it ends
+            return None
 
     def _idle_slave(self, builder: str) -> str:
         known = self.builders.get(builder)
@@ -251,18 +264,22 @@ class SimulatedMaster(Service):
         self._remember(build)
         if self._status is not None:
             found = await submitted_properties(self._db, build.requests)
-            await self._status.record(self._finished(build, result, now, found))
+            ended = self._recorded(build, result, now, found)
+            if build.status_id is None:
+                await self._status.record(ended)
+            else:
+                await self._status.end(ended, build.status_id)
 
     def _remember(self, build: SimulatedBuild) -> None:
         self.recent[build.builder, build.number] = build
         while len(self.recent) > REMEMBERED:
             self.recent.pop(next(iter(self.recent)))
 
-    def _finished(
+    def _recorded(
         self,
         build: SimulatedBuild,
-        result: int,
-        now: int,
+        result: int | None,
+        now: int | None,
         submitted: Mapping[str, PropertyValue],
     ) -> SampleBuild:
         rows = zip(build.requests, build.rows, strict=True)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import attrs
 
-from buildapi.db.sql import Database, DuplicateError, Query
+from buildapi.db.sql import Database, DuplicateError, Query, Ref, Statement
 from buildapi.model.results import WARNINGS
 from buildapi.sample.build_steps import SampleStep, steps_of
 from buildapi.sample.catalog import (
@@ -175,18 +175,31 @@ def insert_status_build(rows: RowWriter[Id_co], build: SampleBuild, source: RowI
         source,
         0,
     )
+    insert_shared_properties(rows, build, found)
+    insert_what_ends(rows, build, found)
+    return found
+
+
+def insert_shared_properties(rows: RowWriter[Id_co], build: SampleBuild, id_: RowId) -> None:
+    """Insert the properties of a build that others have as well."""
     for row in _property_rows(build):
-        # Others differ for each build: remembering them would fill the memory.
-        add = rows.named if row[0] in SHARED_PROPERTIES else rows.insert
-        rows.add(
-            SampleTable.STATUS_BUILD_PROPERTIES, add(SampleTable.STATUS_PROPERTIES, *row), found
-        )
+        if row[0] in SHARED_PROPERTIES:
+            shared = rows.named(SampleTable.STATUS_PROPERTIES, *row)
+            rows.add(SampleTable.STATUS_BUILD_PROPERTIES, shared, id_)
+
+
+def insert_what_ends(rows: RowWriter[Id_co], build: SampleBuild, id_: RowId) -> None:
+    """Insert what is known at the end of a build: its other properties, steps and links."""
+    for row in _property_rows(build):
+        # Not named: remembering those that differ for each build would fill the memory.
+        if row[0] not in SHARED_PROPERTIES:
+            own = rows.insert(SampleTable.STATUS_PROPERTIES, *row)
+            rows.add(SampleTable.STATUS_BUILD_PROPERTIES, own, id_)
     for order, step in enumerate(build.steps):
         words, times = json.dumps(step.description), (utc(step.start), utc(step.finish))
-        rows.insert(SampleTable.STATUS_STEPS, step.name, words, found, order, *times, step.status)
+        rows.insert(SampleTable.STATUS_STEPS, step.name, words, id_, order, *times, step.status)
     for request, _, scheduler_build in build.links:
-        rows.add(SampleTable.STATUS_LINKS, found, request, scheduler_build)
-    return found
+        rows.add(SampleTable.STATUS_LINKS, id_, request, scheduler_build)
 
 
 def _master_row(build: SampleBuild) -> tuple[str, str]:
@@ -207,26 +220,71 @@ def utc(when: float | None) -> str | None:
     return None if when is None else time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(when))
 
 
+_BEGIN = """INSERT INTO builds (buildnumber, builder_id, slave_id, master_id, starttime, endtime,
+ result, reason, source_id, lost)
+ VALUES (:number, :builder, :slave, :master, :start, NULL, NULL, :reason, :source, 0)"""
+_LEFT: Query[int] = Query(
+    "SELECT id FROM builds WHERE buildnumber = :number AND builder_id = :builder"
+    " AND master_id = :master AND endtime IS NULL ORDER BY id DESC LIMIT 1",
+    int,
+)
+_RESUME = "UPDATE builds SET slave_id = :slave, starttime = :start WHERE id = :id"
+_END = "UPDATE builds SET endtime = :end, result = :result WHERE id = :id"
+
+
 @attrs.define
 class StatusRecorder:
-    """Record finished builds; ids of rows that are stored once are cached."""
+    """Record builds; ids of rows that are stored once are cached."""
 
     _db: Database
     _ids: dict[tuple[object, ...], int] = attrs.field(factory=dict, init=False)
 
+    async def begin(self, build: SampleBuild) -> int:
+        """Insert a running build with the properties it has; return its id.
+
+        One that an earlier process of its master left running goes on.
+        """
+        master, builder, slave = await self._shared(build)
+        key = {"number": build.number, "builder": builder, "master": master}
+        times = {"slave": slave, "start": utc(build.start)}
+        left = await _LEFT.maybe(self._db, **key)
+        if left is not None:
+            await self._db.transact([Statement(_RESUME, {**times, "id": left})])
+            return left
+        rows = RowStatements(self._ids)
+        source = insert_status_source(rows, build)
+        at = len(rows.statements)
+        values = {**key, **times, "reason": build.reason[:500], "source": source}
+        rows.statements.append(Statement(_BEGIN, values, binds="begun"))
+        insert_shared_properties(rows, build, Ref("begun"))
+        return (await self._db.transact(rows.statements))[at]
+
+    async def end(self, build: SampleBuild, id_: int) -> None:
+        """Record the end of a build with its other properties, steps and links, all or nothing."""
+        rows = RowStatements(self._ids)
+        values = {"end": utc(build.finish), "result": build.result, "id": id_}
+        rows.statements.append(Statement(_END, values))
+        insert_what_ends(rows, build, id_)
+        await self._db.transact(rows.statements)
+
     async def record(self, build: SampleBuild) -> None:
         """Insert a build with its source, properties and links, all or nothing."""
-        master = await self._look_up(SampleTable.STATUS_MASTERS, *_master_row(build))
-        await self._look_up(SampleTable.STATUS_SLAVES, build.slave)
-        await self._look_up(SampleTable.STATUS_BUILDERS, *_builder_row(build, master))
-        for row in _property_rows(build):
-            if row[0] in SHARED_PROPERTIES:
-                await self._look_up(SampleTable.STATUS_PROPERTIES, *row)
+        await self._shared(build)
         rows = RowStatements(self._ids)
         insert_status_build(rows, build, insert_status_source(rows, build))
         # The lookups are transactions of their own: a shared row that is added and then not used
         # does no harm.
         await self._db.transact(rows.statements)
+
+    async def _shared(self, build: SampleBuild) -> tuple[int, int, int]:
+        """Look up the rows that a build shares with others; return master, builder and slave."""
+        master = await self._look_up(SampleTable.STATUS_MASTERS, *_master_row(build))
+        slave = await self._look_up(SampleTable.STATUS_SLAVES, build.slave)
+        builder = await self._look_up(SampleTable.STATUS_BUILDERS, *_builder_row(build, master))
+        for row in _property_rows(build):
+            if row[0] in SHARED_PROPERTIES:
+                await self._look_up(SampleTable.STATUS_PROPERTIES, *row)
+        return master, builder, slave
 
     async def _look_up(self, table: SampleTable, *row: object) -> int:
         """Return the id of a row that is stored once, adding it if it is new."""

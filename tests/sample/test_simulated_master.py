@@ -437,6 +437,35 @@ def test_finished_builds_are_recorded_in_the_status_database(farm: Farm) -> None
     assert set(dict(links).values()) == {row[0] for row in farm.db.rows("SELECT id FROM builds")}
 
 
+RECORDED = """SELECT b.id, l.name, b.endtime IS NULL, b.result IS NULL,
+ (SELECT COUNT(*) FROM steps s WHERE s.build_id = b.id),
+ (SELECT COUNT(*) FROM build_properties p WHERE p.build_id = b.id)
+ FROM builds b JOIN slaves l ON l.id = b.slave_id"""
+
+
+def test_a_running_build_is_in_the_status_database_and_ends_there(farm: Farm) -> None:
+    submit(farm.db, LINUX)
+    farm.master()
+    farm.clock.advance(0)
+    [(id_, slave, *running)] = farm.status.rows(RECORDED)
+    assert running == [1, 1, 0, len(SHARED_PROPERTIES)]
+    farm.pass_time(LONGEST + 1)
+    [(same, on, *ended)] = farm.status.rows(RECORDED)
+    assert (same, on, ended[:2]) == (id_, slave, [0, 0])
+    assert ended[2] > 0
+    assert ended[3] > len(SHARED_PROPERTIES)
+
+
+def test_a_build_that_a_restarted_master_begins_again_is_recorded_once(farm: Farm) -> None:
+    submit(farm.db, LINUX)
+    master = farm.master()
+    farm.clock.advance(0)
+    master.stopService()
+    farm.master()
+    farm.pass_time(LONGEST + 1)
+    assert [row[2:4] for row in farm.status.rows(RECORDED)] == [(0, 0)]
+
+
 def test_names_are_in_the_status_database_once(farm: Farm) -> None:
     farm.master(slaves=1, shortest=1, longest=2)
     for i in range(3):
