@@ -20,7 +20,7 @@ from tests.e2e.service import Client, Service
 pytestmark = pytest.mark.chromium
 
 NUMBERS = itertools.count(1)
-WARNINGS, FAILURE, EXCEPTION = 1, 2, 4
+WARNINGS, FAILURE, SKIPPED, EXCEPTION, RETRY = 1, 2, 3, 4, 5
 NOTICES = """() => {
     window.__notices = [];
     window.Notification = class {
@@ -139,6 +139,17 @@ def test_who_what_and_state_of_a_push_are_its_first_lines(visit: Visit, farm: Se
     assert box["height"] < 2 * of["height"]  # one line
     assert abs(box["y"] - of["y"]) < of["height"]
     assert box["y"] + box["height"] <= under["y"] + 1
+
+    # With more states their words give way, and it stays one line.
+    for one, result in zip(more[3:], (WARNINGS, SKIPPED, RETRY), strict=False):
+        seed.end(seed.run(one, at=now - 30), at=now - 5)
+        seed.complete(one, results=result, at=now - 5)
+    push = row(visit().open(path("glance")), revision)
+    expect(push.locator(".sum .count")).to_have_count(8)
+    expect(push.locator(".sum")).to_contain_text("1 warnings")
+    more_states = push.locator(".sum").bounding_box()
+    assert more_states
+    assert more_states["height"] == box["height"]
     seed.close()
 
 

@@ -125,14 +125,17 @@ class PushMarkup:
         if not one.counts:
             return ""
         counts = " ".join(
-            f'<a class="count" href="{of_revision}?{urlencode({"state": state})}">'
-            f'{one.counts[state]} <span class="state {state}">{state}</span></a>'
+            f'<a class="count" href="{of_revision}?{urlencode({"state": state})}"'
+            f' title="{one.counts[state]} {state}">{one.counts[state]}'
+            f' <span class="state {state}">{state}</span></a>'
             for state in COUNTED
             if state in one.counts
         )
         word, kind = done_word(one)
+        # More words than these take a second line where a job gets another state.
+        many = " many" if len(one.counts) > WORDED else ""
         return (
-            f'<span class="done {kind}">{word}</span> <span class="counts">{counts}</span>'
+            f'<span class="done {kind}">{word}</span> <span class="counts{many}">{counts}</span>'
             f" {self._times(one)}"
         )
 
@@ -192,6 +195,10 @@ def done_word(one: PushSummary) -> tuple[str, str]:
     if one.started is None:
         return "not started yet", "not"
     return "under way", "not"
+
+
+WORDED = 4
+"""States whose counts have words beside their signs; of more, the words are only read aloud."""
 
 
 def notify_button(branch: str, revision: str) -> Markup:
