@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import attrs
 
 from buildapi.errors import Unavailable
-from buildapi.model.load import MINUTE, LoadSample
+from buildapi.model.farm_load import MINUTE, LoadSample
 
 
 @attrs.define

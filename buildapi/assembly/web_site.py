@@ -33,7 +33,7 @@ from buildapi.reports.job_classes import JobClasses
 from buildapi.web.events.changes import FarmChanges, JobChanges
 from buildapi.web.events.streams import EventStreams, StreamLimits
 from buildapi.web.farm.home import Home
-from buildapi.web.farm.load import LoadViews
+from buildapi.web.farm.load_routes import LoadViews
 from buildapi.web.farm.push_overview import PushOverview
 from buildapi.web.farm.recorded_builds import RecordedBuilds
 from buildapi.web.farm.views import FarmViews

@@ -8,7 +8,7 @@ import attrs
 
 from buildapi.db.schema import JobsDatabase
 from buildapi.db.sql import CHUNK, Database, DuplicateError, Query, Statement, any_of
-from buildapi.model.load import MINUTE, LoadSample
+from buildapi.model.farm_load import MINUTE, LoadSample
 
 AT_ONCE = 100
 """Maximum number of samples in one result: no pool allows fewer rows."""

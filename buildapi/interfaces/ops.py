@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from buildapi.model.audit import AuditFilter, AuditRecord
-from buildapi.model.load import LoadSample
+from buildapi.model.farm_load import LoadSample
 from buildapi.model.ops import Heartbeat, Part, Token, TrailEntry
 from buildapi.model.token_scope import NO_LIMITS, TokenScope
 

@@ -9,7 +9,7 @@ import attrs
 from buildapi.errors import BadRequest, Unavailable
 from buildapi.interfaces import LoadStore
 from buildapi.jobs.farm_summary import FarmSummary
-from buildapi.model.load import MINUTE, LoadSample
+from buildapi.model.farm_load import MINUTE, LoadSample
 from buildapi.periodic import PeriodicService
 
 HOUR = 3600

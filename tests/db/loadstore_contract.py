@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from buildapi.interfaces import LoadStore
-from buildapi.model.load import LoadSample
+from buildapi.model.farm_load import LoadSample
 from tests.reactor import twisted_test
 
 AT = 1_795_819_740

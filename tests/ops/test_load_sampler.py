@@ -7,8 +7,8 @@ from twisted.internet.task import Clock
 
 from buildapi.errors import BadRequest, BuildAPIError, DatabaseUnavailable
 from buildapi.jobs.farm_summary import FarmSummary
+from buildapi.model.farm_load import LoadSample
 from buildapi.model.farm_rows import PendingEntry
-from buildapi.model.load import LoadSample
 from buildapi.ops.load_sampler import LoadSampler
 from tests.loads import MemoryLoads
 

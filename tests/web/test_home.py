@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from buildapi.errors import BadRequest, BuildAPIError, DatabaseUnavailable
-from buildapi.model.load import LoadSample
+from buildapi.model.farm_load import LoadSample
 from buildapi.model.pushes import Change
 from buildapi.model.records import Build, BuildDetails
 from buildapi.web.farm import push_overview

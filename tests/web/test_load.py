@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from buildapi.errors import DatabaseUnavailable
-from buildapi.model.load import LoadSample
-from buildapi.web.farm.load import counts_picture, load_json, waits_picture
+from buildapi.model.farm_load import LoadSample
+from buildapi.web.farm.load_routes import counts_picture, load_json, waits_picture
 from tests.reactor import twisted_test
 from tests.web.conftest import Served
 from tests.web.farm import NOW

@@ -14,13 +14,13 @@ from buildapi.errors import BadRequest, Unavailable
 from buildapi.interfaces import Directory, JobStore, LoadStore
 from buildapi.jobs.farm_summary import FarmSummary
 from buildapi.jobs.push_summary import PushSummary
+from buildapi.model.farm_load import MINUTE
 from buildapi.model.health import Health
 from buildapi.model.json_types import JSONObject
-from buildapi.model.load import MINUTE
 from buildapi.model.pushes import text_length
 from buildapi.model.records import JobFilter, JobRecord, JobState
 from buildapi.web.farm.documents import HealthItem, HomeDocument, LatestJobs, LoadDocument
-from buildapi.web.farm.load import DAY, counts_picture, load_json
+from buildapi.web.farm.load_routes import DAY, counts_picture, load_json
 from buildapi.web.farm.push_overview import LatestPushes, PushOverview
 from buildapi.web.http.cache import SingleFlightCache
 from buildapi.web.http.call import Call

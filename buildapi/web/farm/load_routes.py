@@ -9,7 +9,7 @@ import attrs
 
 from buildapi.errors import BadRequest
 from buildapi.interfaces import LoadStore
-from buildapi.model.load import MINUTE, LoadSample
+from buildapi.model.farm_load import MINUTE, LoadSample
 from buildapi.parameters.param import Param
 from buildapi.parameters.times import DayOrTime
 from buildapi.parameters.types import Integer
