@@ -42,7 +42,7 @@ def links_of(
 ) -> tuple[Query[tuple[bool, Rebuild]], dict[str, object]]:
     """Select, in one statement, the rebuilds of these (false) and what they are rebuilds of (true).
 
-    Either half has the newest first, at most ``REBUILDS_MAX``.
+    Each of its SELECTs has the newest first, at most ``REBUILDS_MAX``.
     """
     old_builds, of_builds = any_of("build", builds)
     old_requests, of_requests = any_of("request", requests)
@@ -52,12 +52,12 @@ def links_of(
         f"request_id IN ({old_requests})",
     )
     # A SELECT for each: of conditions with OR between them MySQL may use no index.
-    halves = [
+    selects = [
         f"SELECT * FROM (SELECT {int(n == 2)} AS earlier, {_COLUMNS} FROM {TABLE} WHERE {condition}"  # noqa: S608  # constants and parameter names
         f" ORDER BY request_id DESC LIMIT {REBUILDS_MAX}) part{n}"
         for n, condition in enumerate(conditions)
     ]
-    query = Query(" UNION ALL ".join(halves) + " ORDER BY request_id DESC", _row)
+    query = Query(" UNION ALL ".join(selects) + " ORDER BY request_id DESC", _row)
     return query, of_builds | of_requests
 
 
@@ -68,6 +68,6 @@ def _row(
 
 
 def links(rows: Sequence[tuple[bool, Rebuild]]) -> RebuildLinks:
-    """Return both halves of what ``links_of`` selects."""
+    """Return the rebuilds and the origins among the rows of ``links_of``."""
     later = [rebuild for earlier, rebuild in rows if not earlier]
     return RebuildLinks(later[:REBUILDS_MAX], [rebuild for earlier, rebuild in rows if earlier])
